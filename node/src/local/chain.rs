@@ -1,0 +1,189 @@
+//! The local chain: anvil as a child, and control over its blocks.
+//!
+//! With a state file the chain goes on where it stopped: blocks, hashes, logs, receipts, nonces and storage were all seen
+//! to be the same after a restart; only calls *at* an older block are not answered any more. The file is written each
+//! second, at an orderly stop and when the parent is killed with -9. It is written in place: killing anvil itself loses
+//! the last second, and in the middle of a write the file.
+
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
+
+use alloy::{
+    providers::{Provider as _, ProviderBuilder, RootProvider},
+    transports::TransportError,
+};
+use reqwest::Url;
+use thiserror::Error;
+
+use super::{
+    child::{Child, DeathSignal, Launcher, Program},
+    server::{self, Server, StartError},
+};
+
+/// Chain id of every local chain; the network `devnet`.
+pub const CHAIN_ID: u64 = 31_337;
+
+const NAME: &str = "anvil";
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Longest that an orderly stop may take: it writes the state file, at about 250 MB a second.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How the local chain runs.
+#[derive(Clone, Debug)]
+pub struct ChainOptions {
+    /// Folder of its log; made when missing.
+    pub folder: PathBuf,
+    /// Its port; any free one when `None`.
+    pub port: Option<u16>,
+    /// Seconds between blocks; a block per transaction when `None`.
+    pub block_seconds: Option<u64>,
+    /// File to continue from and to save to.
+    pub state: Option<PathBuf>,
+}
+
+/// A running local chain. Dropping it kills it.
+#[derive(Debug)]
+pub struct Chain {
+    /// Its JSON-RPC interface.
+    pub url: Url,
+    /// From the decision to start it to its first answer.
+    pub started_in: Duration,
+    rpc: RootProvider,
+    child: Child,
+}
+
+/// Why there is no local chain.
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// Its folder could not be made.
+    #[error("could not create {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Its address is no URL, which a port number cannot cause.
+    #[error("could not form the URL of the chain")]
+    Url,
+}
+
+impl Chain {
+    /// Starts it and waits until it answers.
+    pub async fn start(
+        launcher: &Launcher,
+        anvil: PathBuf,
+        options: &ChainOptions,
+    ) -> Result<Self, ChainError> {
+        std::fs::create_dir_all(&options.folder).map_err(|source| ChainError::Folder {
+            folder: options.folder.clone(),
+            source,
+        })?;
+        let answers = async |port: u16| match url(port) {
+            Ok(url) => connect(url)
+                .get_chain_id()
+                .await
+                .is_ok_and(|id| id == CHAIN_ID),
+            Err(_) => false,
+        };
+        let program = |port| Ok(program(&anvil, port, options));
+        let Server {
+            child,
+            port,
+            started_in,
+        } = server::start(launcher, NAME, options.port, READY_WITHIN, program, answers).await?;
+        let url = url(port)?;
+        Ok(Self {
+            rpc: connect(url.clone()),
+            url,
+            started_in,
+            child,
+        })
+    }
+
+    /// A connection to it, with the developer accounts unlocked and nothing filled in.
+    pub const fn rpc(&self) -> &RootProvider {
+        &self.rpc
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Mines `blocks` empty blocks, one second apart on their clock.
+    pub async fn mine(&self, blocks: u64) -> Result<(), TransportError> {
+        mine(&self.rpc, blocks).await
+    }
+
+    /// Replaces the newest `depth` blocks by empty ones. Their transactions are gone, not pending.
+    pub async fn reorg(&self, depth: u64) -> Result<(), TransportError> {
+        self.rpc
+            .raw_request::<_, ()>("anvil_reorg".into(), (depth, [(); 0]))
+            .await
+    }
+
+    /// Resolves when it ends by itself, which is always a failure.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.child.ended().await
+    }
+
+    /// Lets it save its state and end.
+    pub async fn stop(self) -> io::Result<()> {
+        self.child.stop(STOP_WITHIN).await.map(drop)
+    }
+}
+
+pub(super) async fn mine(rpc: &RootProvider, blocks: u64) -> Result<(), TransportError> {
+    rpc.raw_request::<_, ()>("anvil_mine".into(), (blocks,))
+        .await
+}
+
+fn url(port: u16) -> Result<Url, ChainError> {
+    Url::parse(&format!("http://127.0.0.1:{port}")).map_err(|_| ChainError::Url)
+}
+
+fn connect(url: Url) -> RootProvider {
+    ProviderBuilder::default().connect_http(url)
+}
+
+fn program(anvil: &std::path::Path, port: u16, options: &ChainOptions) -> Program {
+    // 32 slots make `safe` the block 32 below the head and `finalized` the one 64 below, as on mainnet.
+    let mut arguments: Vec<std::ffi::OsString> = [
+        "--quiet",
+        "--host",
+        "127.0.0.1",
+        "--slots-in-an-epoch",
+        "32",
+        "--chain-id",
+    ]
+    .map(Into::into)
+    .into();
+    arguments.extend([
+        CHAIN_ID.to_string().into(),
+        "--port".into(),
+        port.to_string().into(),
+    ]);
+    if let Some(seconds) = options.block_seconds {
+        arguments.extend(["--block-time".into(), seconds.to_string().into()]);
+    }
+    if let Some(state) = &options.state {
+        arguments.extend([
+            "--state".into(),
+            state.into(),
+            "--state-interval".into(),
+            "1".into(),
+        ]);
+    }
+    Program {
+        name: NAME,
+        path: anvil.to_owned(),
+        arguments,
+        environment: Vec::new(),
+        at_parents_death: DeathSignal::Term,
+        log: options.folder.join("anvil.log"),
+    }
+}

@@ -1,0 +1,214 @@
+//! The local ClickHouse: the ordinary HTTP interface on a loopback port, tables in one folder.
+//!
+//! A `clickhouse` program runs as the server that it is; the embedded library runs inside our own binary. Both survive
+//! being killed with their tables intact. Its user is `default` with no password, so it listens on loopback only.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use reqwest::Url;
+use thiserror::Error;
+
+use super::{
+    child::{Child, DeathSignal, Launcher, Program},
+    install::ClickHouseTool,
+    server::{self, Server, StartError},
+};
+
+const NAME: &str = "ClickHouse";
+/// A cold start reads half a gigabyte of library from disk first.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+/// Longest that an orderly stop may take: it finishes merges in hand.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Longest that one readiness question may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where the local ClickHouse keeps things.
+#[derive(Clone, Debug)]
+pub struct ClickHouseOptions {
+    /// Folder of its tables, configuration and log; made when missing.
+    pub folder: PathBuf,
+    /// Its HTTP port; any free one when `None`.
+    pub http_port: Option<u16>,
+}
+
+/// A running ClickHouse. Dropping it kills it.
+#[derive(Debug)]
+pub struct ClickHouse {
+    /// Its HTTP interface.
+    pub url: Url,
+    /// From the decision to start it to its first answer.
+    pub started_in: Duration,
+    child: Child,
+}
+
+/// Why there is no local ClickHouse.
+#[derive(Debug, Error)]
+pub enum ClickHouseError {
+    /// Its folder could not be prepared.
+    #[error("could not prepare {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The HTTP client or the URL could not be made.
+    #[error("could not ask ClickHouse whether it is ready")]
+    Http(#[source] reqwest::Error),
+    /// Its address is no URL, which a port number cannot cause.
+    #[error("could not form the URL of ClickHouse")]
+    Url,
+}
+
+impl ClickHouse {
+    /// Starts it and waits until it answers.
+    pub async fn start(
+        launcher: &Launcher,
+        tool: &ClickHouseTool,
+        options: &ClickHouseOptions,
+    ) -> Result<Self, ClickHouseError> {
+        let folder = absolute(&options.folder).map_err(|source| ClickHouseError::Folder {
+            folder: options.folder.clone(),
+            source,
+        })?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_WITHIN)
+            .build()
+            .map_err(ClickHouseError::Http)?;
+        let program = |port| match tool {
+            ClickHouseTool::Program(path) => server_program(path, &folder, port),
+            ClickHouseTool::Library(path) => {
+                Ok(embedded_program(launcher.exe(), path, &folder, port))
+            }
+        };
+        let answers = async |port: u16| {
+            let ping = client
+                .get(format!("http://127.0.0.1:{port}/ping"))
+                .send()
+                .await;
+            ping.is_ok_and(|reply| reply.status().is_success())
+        };
+        let Server {
+            child,
+            port,
+            started_in,
+        } = server::start(
+            launcher,
+            NAME,
+            options.http_port,
+            READY_WITHIN,
+            program,
+            answers,
+        )
+        .await?;
+        let url =
+            Url::parse(&format!("http://127.0.0.1:{port}")).map_err(|_| ClickHouseError::Url)?;
+        Ok(Self {
+            url,
+            started_in,
+            child,
+        })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resolves when it ends by itself, which is always a failure.
+    pub async fn ended(&mut self) -> io::Result<std::process::ExitStatus> {
+        self.child.ended().await
+    }
+
+    /// Lets it close its tables and end.
+    pub async fn stop(self) -> io::Result<()> {
+        self.child.stop(STOP_WITHIN).await.map(drop)
+    }
+}
+
+/// Makes the folder; the server's working directory is not ours to assume, so the path becomes absolute.
+fn absolute(folder: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(folder.join("data"))?;
+    fs::canonicalize(folder)
+}
+
+fn embedded_program(exe: &Path, library: &Path, folder: &Path, port: u16) -> Program {
+    Program {
+        name: NAME,
+        path: exe.to_owned(),
+        arguments: vec![
+            "local-clickhouse".into(),
+            "--lib".into(),
+            library.into(),
+            "--path".into(),
+            folder.join("data").into(),
+            "--http-port".into(),
+            port.to_string().into(),
+        ],
+        environment: Vec::new(),
+        at_parents_death: DeathSignal::Kill,
+        log: folder.join("clickhouse.log"),
+    }
+}
+
+fn server_program(path: &Path, folder: &Path, port: u16) -> io::Result<Program> {
+    let configuration = folder.join("server.xml");
+    fs::write(&configuration, server_configuration(folder, port))?;
+    Ok(Program {
+        name: NAME,
+        path: path.to_owned(),
+        arguments: vec![
+            "server".into(),
+            "--config-file".into(),
+            configuration.into(),
+        ],
+        // Without this the server forks, and the fork would not be tied to us.
+        environment: vec![("CLICKHOUSE_WATCHDOG_ENABLE", "0")],
+        at_parents_death: DeathSignal::Kill,
+        log: folder.join("clickhouse.log"),
+    })
+}
+
+/// The whole configuration of a server that speaks HTTP and nothing else, so that no fixed port is ever in the way.
+fn server_configuration(folder: &Path, port: u16) -> String {
+    let folder = folder
+        .to_string_lossy()
+        .replace('&', "&amp;")
+        .replace('<', "&lt;");
+    format!(
+        "<clickhouse>
+  <logger><level>warning</level><console>1</console></logger>
+  <listen_host>127.0.0.1</listen_host>
+  <http_port>{port}</http_port>
+  <path>{folder}/data/</path>
+  <users><default>
+    <password></password><networks><ip>127.0.0.1</ip></networks>
+    <profile>default</profile><quota>default</quota><access_management>1</access_management>
+  </default></users>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+</clickhouse>
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_markup_in_its_name_does_not_break_the_configuration() {
+        let text = server_configuration(Path::new("/a&b<c"), 8123);
+        assert!(text.contains("<path>/a&amp;b&lt;c/data/</path>"));
+        assert!(text.contains("<http_port>8123</http_port>"));
+    }
+}

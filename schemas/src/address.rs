@@ -1,0 +1,111 @@
+//! Addresses from text.
+//!
+//! Mixed case is a checksum (EIP-55) and must be right; all-lowercase and all-uppercase carry none
+//! and are accepted. Text is always written checksummed.
+
+use alloy_primitives::Address;
+use thiserror::Error;
+
+/// Why a text is not an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// Not `0x` and 40 hex digits.
+    #[error("an address is 0x followed by 40 hex digits")]
+    NotAddress,
+    /// Mixed case that is not the EIP-55 checksum: most often a typing error.
+    #[error("the address has a wrong EIP-55 checksum; check every digit")]
+    WrongChecksum,
+}
+
+/// Reads an address, refusing a wrong checksum.
+pub fn parse(text: &str) -> Result<Address, AddressError> {
+    let digits = text.strip_prefix("0x").ok_or(AddressError::NotAddress)?;
+    if digits.len() != 40 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(AddressError::NotAddress);
+    }
+    let address: Address = text.parse().map_err(|_| AddressError::NotAddress)?;
+    let upper = digits.bytes().any(|byte| byte.is_ascii_uppercase());
+    let lower = digits.bytes().any(|byte| byte.is_ascii_lowercase());
+    if upper && lower && address.to_checksum(None) != text {
+        return Err(AddressError::WrongChecksum);
+    }
+    Ok(address)
+}
+
+/// Serde for an address with its checksum enforced: `#[serde(with = "address::checksummed")]`.
+pub mod checksummed {
+    use alloy_primitives::Address;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the EIP-55 form.
+    pub fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&address.to_checksum(None))
+    }
+
+    /// Reads an address, refusing a wrong checksum.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        super::parse(&text).map_err(D::Error::custom)
+    }
+
+    /// The same for a field that may be absent; pair it with `#[serde(default)]`.
+    pub mod option {
+        use super::{Address, Deserialize, Deserializer, Error, Serializer};
+
+        /// Writes the EIP-55 form, or nothing.
+        pub fn serialize<S: Serializer>(
+            address: &Option<Address>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match address {
+                Some(address) => super::serialize(address, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads an address if there is one.
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Address>, D::Error> {
+            let text = <Option<std::borrow::Cow<'de, str>>>::deserialize(deserializer)?;
+            text.map(|text| crate::address::parse(&text).map_err(D::Error::custom))
+                .transpose()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MNEE: &str = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF";
+
+    #[test]
+    fn a_right_checksum_and_no_checksum_are_accepted() {
+        let address = parse(MNEE).unwrap();
+        assert_eq!(parse(&MNEE.to_ascii_lowercase()), Ok(address));
+        assert_eq!(address.to_checksum(None), MNEE);
+    }
+
+    #[test]
+    fn one_letter_in_the_wrong_case_is_a_wrong_checksum() {
+        assert_eq!(
+            parse(&MNEE.replace("dbAe", "dbae")),
+            Err(AddressError::WrongChecksum)
+        );
+    }
+
+    #[test]
+    fn other_texts_are_not_addresses() {
+        for text in [
+            "",
+            "0x",
+            "8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF",
+            "0x8cced",
+            "0xzccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF",
+            "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF00",
+        ] {
+            assert_eq!(parse(text), Err(AddressError::NotAddress), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! HTTP messages, by who sends them. JSON, camelCase, unknown fields refused in requests.
+
+use serde::{Deserialize, Serialize};
+
+/// Agents ask the gateway: quote, pay, look up.
+pub mod agent;
+
+/// Providers ask the verifier: is this proof good?
+pub mod provider;
+
+/// Owners ask the gateway: workspaces, agents, providers, treasuries.
+pub mod owner;
+
+/// Verifiers follow the gateway: providers, their keys, the proof keys.
+pub mod directory;
+
+/// The body of every answer that is neither a result nor a refusal with a body of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorBody {
+    /// A stable code.
+    #[cfg_attr(feature = "openapi", schema(example = "INVALID_REQUEST"))]
+    pub error: String,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}

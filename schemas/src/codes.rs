@@ -1,0 +1,117 @@
+//! Stable codes for everything that can be refused. Codes are API: never renamed, only added.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $code)] $variant,)+
+        }
+
+        impl $name {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The stable code.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownCode;
+
+            fn from_str(text: &str) -> Result<Self, UnknownCode> {
+                match text { $($code => Ok(Self::$variant),)+ _ => Err(UnknownCode) }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+/// The text is no code of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown code")]
+pub struct UnknownCode;
+
+codes! {
+    /// Why policy does not allow a payment. The first that holds is reported.
+    Denial {
+        /// The agent is revoked or has no policy.
+        AgentDisabled = "AGENT_DISABLED",
+        /// The payee is not on the policy's list.
+        ProviderNotAllowed = "PROVIDER_NOT_ALLOWED",
+        /// Another network than this gateway pays on.
+        NetworkNotAllowed = "NETWORK_NOT_ALLOWED",
+        /// More than the agent's limit for one request.
+        AgentRequestLimit = "AGENT_REQUEST_LIMIT",
+        /// Would pass the agent's limit for the UTC day.
+        AgentDailyLimit = "AGENT_DAILY_LIMIT",
+        /// Would pass the agent's limit for the UTC month.
+        AgentMonthlyLimit = "AGENT_MONTHLY_LIMIT",
+        /// Would pass the workspace's budget for the UTC month.
+        WorkspaceBudgetExceeded = "WORKSPACE_BUDGET_EXCEEDED",
+        /// Too many requests; try again later.
+        RateLimited = "RATE_LIMITED",
+        /// The invoice was quoted or paid with other terms.
+        DuplicatePayment = "DUPLICATE_PAYMENT",
+        /// An owner has to approve this amount.
+        ApprovalRequired = "APPROVAL_REQUIRED",
+    }
+}
+
+codes! {
+    /// Why an allowed payment did not happen.
+    PaymentFailure {
+        /// The treasury holds too little MNEE.
+        InsufficientBalance = "INSUFFICIENT_BALANCE",
+        /// The treasury has approved too little to the workspace's spender.
+        InsufficientAllowance = "INSUFFICIENT_ALLOWANCE",
+        /// The issuer has paused the token.
+        TokenPaused = "TOKEN_PAUSED",
+        /// The issuer has blacklisted or frozen payer or payee.
+        AccountBlocked = "ACCOUNT_BLOCKED",
+        /// The quote is older than its 60 seconds.
+        QuoteExpired = "QUOTE_EXPIRED",
+        /// No quote of this agent has that id.
+        QuoteNotFound = "QUOTE_NOT_FOUND",
+        /// The transaction was mined and reverted, and is final.
+        TransactionFailed = "TRANSACTION_FAILED",
+        /// No treasury, no gas, or the chain cannot be reached; nothing was sent.
+        WalletError = "WALLET_ERROR",
+    }
+}
+
+codes! {
+    /// Why a proof does not verify, in the order of precedence: the first that holds is reported.
+    Refusal {
+        /// Not a proof of this gateway: malformed, unknown key, wrong signature.
+        InvalidProof = "INVALID_PROOF",
+        /// Older than 24 hours.
+        ProofExpired = "PROOF_EXPIRED",
+        /// The index covers the proof's block and shows no such payment there.
+        PaymentNotFound = "PAYMENT_NOT_FOUND",
+        /// Not indexed yet, or not confirmed deeply enough: ask again after `retryAfterMs`.
+        PaymentPending = "PAYMENT_PENDING",
+        /// It pays another invoice or another resource.
+        InvoiceMismatch = "INVOICE_MISMATCH",
+        /// It pays another amount, be it by one base unit.
+        AmountMismatch = "AMOUNT_MISMATCH",
+        /// It pays somebody else, or the caller is not its payee.
+        RecipientMismatch = "RECIPIENT_MISMATCH",
+        /// It is of another network or token.
+        NetworkMismatch = "NETWORK_MISMATCH",
+        /// It was used before, for another invoice or in another attempt.
+        AlreadyClaimed = "ALREADY_CLAIMED",
+        /// It was on the chain and a reorg has removed it.
+        PaymentReverted = "PAYMENT_REVERTED",
+    }
+}

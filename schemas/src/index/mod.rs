@@ -1,0 +1,14 @@
+//! The ClickHouse index of the chain: its tables, rows and exact reads.
+
+/// One Rust type for each table.
+pub mod rows;
+
+/// Numbered SQL files, applied once each by the indexer.
+pub mod migrations;
+
+/// Reads that see exactly what is committed.
+pub mod reader;
+
+pub use migrations::migrate;
+pub use reader::{Change, IndexError, IndexReader, Tip};
+pub use rows::{BlockRow, CommitRow, TransferRow};

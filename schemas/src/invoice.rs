@@ -1,0 +1,310 @@
+//! Invoices: what a provider asks for in a 402 answer, and the hash that binds a payment to it.
+//!
+//! The hash is EIP-712 typed data with domain {name "x402", version "1", chainId, verifyingContract
+//! = the token}, so that it can be shown and signed by any wallet and never collides across chains.
+
+use std::{fmt, str::FromStr};
+
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::{SolStruct, eip712_domain};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use url::Url;
+
+use crate::{amount::Amount, network::Network};
+
+/// Headers of the 402 answer and of the retry, lower case as HTTP libraries want them.
+pub mod header {
+    /// The invoice's id, chosen by the provider.
+    pub const INVOICE_ID: &str = "x-402-invoice-id";
+    /// The price in MNEE, decimal.
+    pub const AMOUNT: &str = "x-402-amount";
+    /// The provider's address.
+    pub const PAY_TO: &str = "x-402-pay-to";
+    /// The network: a short name or a CAIP-2 id.
+    pub const NETWORK: &str = "x-402-network";
+    /// What is bought, in words.
+    pub const DESCRIPTION: &str = "x-402-description";
+    /// Always `MNEE`.
+    pub const CURRENCY: &str = "x-402-currency";
+    /// The proof, on the retry.
+    pub const PROOF: &str = "x-402-proof";
+}
+
+/// The only currency there is.
+pub const CURRENCY: &str = "MNEE";
+
+const MAX_ID_LEN: usize = 128;
+const MAX_RESOURCE_LEN: usize = 2_048;
+const MAX_METHOD_LEN: usize = 16;
+
+/// A provider's name for one payment request: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InvoiceId(String);
+
+/// What is bought: a method and a URL without query, fragment or credentials, as
+/// `GET https://api.example.com/report`. Queries stay out because they carry private data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Resource(String);
+
+/// What a provider asks for, for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// The provider's name for it.
+    pub id: InvoiceId,
+    /// Who is paid.
+    pub pay_to: Address,
+    /// How much.
+    pub amount: Amount,
+    /// What it buys.
+    pub resource: Resource,
+}
+
+/// Why a text is no invoice id or resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvoiceError {
+    /// Empty, too long, or with a character outside the set.
+    #[error("an invoice id is 1 to 128 letters, digits or . _ ~ : -")]
+    Id,
+    /// Not a method and an http(s) URL.
+    #[error("a resource is an HTTP method and an http or https URL of at most 2048 characters")]
+    Resource,
+}
+
+impl Invoice {
+    /// The EIP-712 hash that the payment's calldata carries as its memo.
+    pub fn hash(&self, network: Network, token: Address) -> B256 {
+        let domain = eip712_domain! {
+            name: "x402",
+            version: "1",
+            chain_id: network.chain_id(),
+            verifying_contract: token,
+        };
+        typed::Invoice {
+            invoiceId: self.id.0.clone(),
+            payTo: self.pay_to,
+            amount: self.amount.base_units(),
+            resource: self.resource.0.clone(),
+        }
+        .eip712_signing_hash(&domain)
+    }
+}
+
+/// `sol!` names the typed data after the struct, which must read `Invoice` there.
+mod typed {
+    use alloy_sol_types::sol;
+
+    sol! {
+        struct Invoice {
+            string invoiceId;
+            address payTo;
+            uint256 amount;
+            string resource;
+        }
+    }
+}
+
+impl InvoiceId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InvoiceId {
+    type Err = InvoiceError;
+
+    fn from_str(text: &str) -> Result<Self, InvoiceError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:-".contains(&byte);
+        let fits = (1..=MAX_ID_LEN).contains(&text.len());
+        if fits && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvoiceError::Id)
+        }
+    }
+}
+
+impl Resource {
+    /// The resource that a request to `url` with `method` names.
+    pub fn of(method: &str, url: &Url) -> Result<Self, InvoiceError> {
+        let method_ok = (1..=MAX_METHOD_LEN).contains(&method.len())
+            && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        let scheme_ok = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !method_ok || !scheme_ok {
+            return Err(InvoiceError::Resource);
+        }
+        let text = format!(
+            "{method} {}{}",
+            url.origin().ascii_serialization(),
+            url.path()
+        );
+        if text.len() > MAX_RESOURCE_LEN {
+            Err(InvoiceError::Resource)
+        } else {
+            Ok(Self(text))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Resource {
+    type Err = InvoiceError;
+
+    /// Accepts only the canonical text, so that equal resources are equal strings.
+    fn from_str(text: &str) -> Result<Self, InvoiceError> {
+        let (method, url) = text.split_once(' ').ok_or(InvoiceError::Resource)?;
+        let url = Url::parse(url).map_err(|_| InvoiceError::Resource)?;
+        let resource = Self::of(method, &url)?;
+        if resource.0 == text {
+            Ok(resource)
+        } else {
+            Err(InvoiceError::Resource)
+        }
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = InvoiceError;
+
+            fn try_from(text: String) -> Result<Self, InvoiceError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+text_type!(InvoiceId);
+text_type!(Resource);
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{U256, address, keccak256};
+
+    use super::*;
+
+    const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
+
+    fn invoice() -> Invoice {
+        Invoice {
+            id: "inv_abc123xyz".parse().unwrap(),
+            pay_to: address!("00000000000000000000000000000000000000aa"),
+            amount: "0.05".parse().unwrap(),
+            resource: "GET https://api.example.com/report".parse().unwrap(),
+        }
+    }
+
+    /// EIP-712 spelled out by hand, so that the macro's encoding is checked and not assumed.
+    #[test]
+    fn the_hash_is_eip712_over_domain_and_invoice() {
+        let invoice = invoice();
+        let word = |number: u64| B256::from(U256::from(number));
+        let domain_type = keccak256(
+            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
+        );
+        let domain = keccak256(
+            [
+                domain_type,
+                keccak256("x402"),
+                keccak256("1"),
+                word(1),
+                TOKEN.into_word(),
+            ]
+            .concat(),
+        );
+        let invoice_type =
+            keccak256("Invoice(string invoiceId,address payTo,uint256 amount,string resource)");
+        let fields = [
+            invoice_type,
+            keccak256(invoice.id.as_str()),
+            invoice.pay_to.into_word(),
+            B256::from(invoice.amount.base_units()),
+            keccak256(invoice.resource.as_str()),
+        ];
+        let expected = keccak256(
+            [
+                b"\x19\x01".as_slice(),
+                domain.as_slice(),
+                keccak256(fields.concat()).as_slice(),
+            ]
+            .concat(),
+        );
+        assert_eq!(invoice.hash(Network::MAINNET, TOKEN), expected);
+    }
+
+    #[test]
+    fn a_change_anywhere_changes_the_hash() {
+        let original = invoice().hash(Network::MAINNET, TOKEN);
+        let changes: [fn(&mut Invoice); 4] = [
+            |invoice| invoice.id = "inv_abc123xyy".parse().unwrap(),
+            |invoice| invoice.pay_to = TOKEN,
+            |invoice| invoice.amount = "0.050000000000000001".parse().unwrap(),
+            |invoice| invoice.resource = "POST https://api.example.com/report".parse().unwrap(),
+        ];
+        for change in changes {
+            let mut altered = invoice();
+            change(&mut altered);
+            assert_ne!(altered.hash(Network::MAINNET, TOKEN), original);
+        }
+        assert_ne!(invoice().hash(Network::DEVNET, TOKEN), original);
+        assert_ne!(invoice().hash(Network::MAINNET, Address::ZERO), original);
+    }
+
+    #[test]
+    fn a_resource_carries_no_query_and_no_credentials() {
+        let url =
+            Url::parse("https://user:secret@API.example.com:443/a/../report?token=1#x").unwrap();
+        assert_eq!(
+            Resource::of("GET", &url).unwrap().as_str(),
+            "GET https://api.example.com/report"
+        );
+    }
+
+    #[test]
+    fn only_the_canonical_resource_text_is_read() {
+        for text in [
+            "",
+            "GET",
+            "GET ",
+            "GET ftp://x/y",
+            "get http://x/y",
+            "GET http://x/y?z",
+            "GET http://X/y",
+            "GET http://x",
+            "GET file:///etc",
+        ] {
+            assert_eq!(
+                text.parse::<Resource>(),
+                Err(InvoiceError::Resource),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ids_outside_the_set_are_refused() {
+        for text in ["", "a b", "a/b", "é", &"a".repeat(129)] {
+            assert_eq!(text.parse::<InvoiceId>(), Err(InvoiceError::Id), "{text:?}");
+        }
+    }
+}

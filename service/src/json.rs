@@ -1,0 +1,129 @@
+//! JSON bodies that are read strictly: right content type, within the limit, known fields only.
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// A body of type `T`, or a 4xx that says what is wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub struct StrictJson<T>(pub T);
+
+/// A query string of type `T`, or a 400 that says what is wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub struct StrictQuery<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for StrictJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(problem(&rejection)),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for StrictQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Problem::invalid(rejection.body_text())),
+        }
+    }
+}
+
+fn problem(rejection: &JsonRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            "the body is larger than this route accepts",
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "send the body as 'Content-Type: application/json'",
+        ),
+        _ => Problem::invalid(rejection.body_text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, extract::DefaultBodyLimit, http::Request, routing::post};
+    use http_body_util::BodyExt;
+    use serde::Deserialize;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Price {
+        #[expect(dead_code, reason = "only its reading matters")]
+        amount: x402_schemas::amount::Amount,
+    }
+
+    async fn send(content_type: &str, body: impl Into<Body>) -> (u16, String) {
+        let router = Router::new()
+            .route("/", post(|_: StrictJson<Price>| async { "read" }))
+            .layer(DefaultBodyLimit::max(1_000));
+        let request = Request::post("/")
+            .header("content-type", content_type)
+            .body(body.into())
+            .unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let error = serde_json::from_slice(&body)
+            .map(|body: serde_json::Value| body["error"].as_str().unwrap().to_owned());
+        (status, error.unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn bad_input_gets_a_clear_4xx() {
+        let json = "application/json";
+        assert_eq!(
+            send(json, r#"{"amount":"0.05"}"#).await,
+            (200, String::new())
+        );
+        for amount in ["", "_", "1e18", "0x10", "-1", "0.1234567890123456789"] {
+            let body = format!(r#"{{"amount":"{amount}"}}"#);
+            assert_eq!(
+                send(json, body).await,
+                (400, "INVALID_REQUEST".into()),
+                "{amount:?}"
+            );
+        }
+        for body in [
+            "",
+            "not json",
+            "[]",
+            r#"{"amount":"1","more":1}"#,
+            r#"{"amount":1}"#,
+            "\u{0}",
+            "{\"amount\":\"1\"}x",
+        ] {
+            assert_eq!(
+                send(json, body).await,
+                (400, "INVALID_REQUEST".into()),
+                "{body:?}"
+            );
+        }
+        assert_eq!(
+            send("text/plain", r#"{"amount":"1"}"#).await,
+            (415, "UNSUPPORTED_MEDIA_TYPE".into())
+        );
+        assert_eq!(
+            send(json, "x".repeat(10_000_000)).await,
+            (413, "PAYLOAD_TOO_LARGE".into())
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! What every service of ours has: a clock, keys, strict bodies, limits, an admin port, a clean stop.
+//!
+//! Knows nothing of payments. A piece moves here when the second service needs it.
+
+/// The time, asked for at the edges only.
+pub mod clock;
+
+/// API keys: made, read, hashed.
+pub mod api_key;
+
+/// Refused requests and failures, as HTTP.
+pub mod problem;
+
+/// JSON bodies that are read strictly.
+pub mod json;
+
+/// A listener with limits on every request.
+pub mod serve;
+
+/// Health, readiness and metrics, on a port of their own.
+pub mod admin;
+
+/// Stopping: the first signal asks, the deadline insists.
+pub mod lifecycle;
+
+/// Structured logs.
+pub mod logs;

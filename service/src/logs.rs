@@ -1,0 +1,29 @@
+//! Structured logs: JSON lines where a machine reads, plain text in a terminal.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Sends logs to standard error. `filter` is a `tracing` filter such as `info,x402_gateway=debug`; an
+/// unreadable one is an error that names itself.
+pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second call, as tests make, keeps the first subscriber.
+    let outcome = if std::io::stderr().is_terminal() {
+        registry
+            .with(fmt::layer().compact().with_writer(std::io::stderr))
+            .try_init()
+    } else {
+        registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()
+    };
+    drop(outcome);
+    Ok(())
+}
