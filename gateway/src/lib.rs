@@ -1,1 +1,83 @@
-//! placeholder
+//! The gateway: agents ask, policy decides, the treasury pays, a proof comes back.
+//!
+//! Promises that no limit is passed, that an invoice is paid at most once on the chain, and that
+//! what is started ends settled or cleanly failed. Whether money moved it learns from the index only.
+//! In flow order: a request comes in at the top and becomes a proof further down.
+
+/// What the gateway is told at start.
+pub mod config;
+
+/// Routes of the public port, on one screen.
+pub mod routes;
+
+/// Who is asking, from the `Authorization` header.
+mod principal;
+
+/// Owners' side: workspaces and their budgets.
+mod workspaces;
+
+/// Owners' side: agents, their policies and keys.
+mod agents;
+
+/// Owners' side: providers, their payees and keys.
+mod providers;
+
+/// Owners' side: the treasury, attached by its own signature.
+mod treasury;
+
+/// Owners' side: sending an approval that the treasury signed.
+mod relay;
+
+/// `POST /quote`: may this agent pay this invoice?
+mod quote;
+
+/// Policy, standing and ask in; remaining limits or a denial out.
+pub mod policy;
+
+/// `POST /pay`: reserve → preflight → sign → broadcast → wait.
+mod pay;
+
+/// The index in; settled, reverted and reorganised payments out.
+mod settle;
+
+/// Settled payments in; signed proofs out.
+mod proofs;
+
+/// `GET /payments`: where payments stand.
+mod payments;
+
+/// What verifiers follow, and the proof that they have.
+mod directory;
+
+/// `POST /verify`, handed on to the verifier.
+mod verify;
+
+/// The one durable store, and the only one: SQLite.
+pub mod ledger;
+
+/// The chain: reads, simulation, raw transactions.
+mod chain;
+
+/// The master seed: one encrypted file from which every secret is derived.
+mod seed;
+
+/// One account per workspace that spends what its treasury approved.
+mod spender;
+
+/// What a request shares with all others.
+mod gateway;
+
+/// What the gateway reports about itself.
+pub mod metrics;
+
+/// OpenAPI, made from the handlers.
+mod openapi;
+
+/// Start-up checks, then the tasks.
+mod start;
+
+pub use config::GatewayConfig;
+pub use start::{StartError, Started, start};
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! See the library.
+
+fn main() -> std::process::ExitCode {
+    x402::run()
+}

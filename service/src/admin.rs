@@ -47,30 +47,34 @@ impl Readiness {
 #[derive(Clone)]
 struct Admin {
     registry: Registry,
-    readiness: Readiness,
+    services: Arc<[(&'static str, Readiness)]>,
 }
 
-/// The routes of the admin port.
-pub fn routes(registry: Registry, readiness: Readiness) -> Router {
+/// The routes of the admin port of a process that runs these services.
+pub fn routes(registry: Registry, services: Vec<(&'static str, Readiness)>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(Admin {
             registry,
-            readiness,
+            services: services.into(),
         })
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match admin.readiness.obstacle() {
-        None => "ready\n".into_response(),
-        Some(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
-        )
-            .into_response(),
+    let obstacles: Vec<String> = admin
+        .services
+        .iter()
+        .filter_map(|(name, readiness)| {
+            let obstacle = readiness.obstacle()?;
+            Some(format!("{name} is not ready: {obstacle}\n"))
+        })
+        .collect();
+    if obstacles.is_empty() {
+        return "ready\n".into_response();
     }
+    (StatusCode::SERVICE_UNAVAILABLE, obstacles.concat()).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

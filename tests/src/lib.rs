@@ -1,1 +1,16 @@
-//! placeholder
+//! What the end-to-end tests stand on: a real chain node, a real ClickHouse, the real services.
+//!
+//! One chain and one ClickHouse serve a whole test run; each test has a token and a database of its
+//! own, so tests run side by side. A test that reorganises the chain starts one for itself.
+
+/// The chain node and the ClickHouse that a test run shares.
+pub mod shared;
+
+/// One test's token, database, services and people.
+pub mod world;
+
+/// A paid API of the kind that providers run.
+pub mod api;
+
+/// Requests below the SDKs, for what the SDKs would never send.
+pub mod raw;

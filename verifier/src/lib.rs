@@ -1,1 +1,229 @@
-//! placeholder
+//! The verifier: providers ask whether a proof pays, and are answered from the index of the chain.
+//!
+//! A request meets the modules in this order. Nothing here writes to the chain, to the index or to
+//! the gateway; what it owns is the claims: which transfer was used up by whom.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use prometheus::Registry;
+use secrecy::ExposeSecret;
+use thiserror::Error;
+use tokio::sync::watch;
+use x402_schemas::{
+    api::base_url::{BaseUrl, BaseUrlError},
+    index::IndexReader,
+};
+use x402_service::{
+    admin::Readiness,
+    api_key::{NoRandomness, random_id},
+    lifecycle::Tasks,
+    serve::{bind, serve},
+};
+
+/// Settings.
+pub mod config;
+
+/// HTTP paths to operations, within limits.
+mod routes;
+
+/// Bearer key to provider.
+mod principal;
+
+/// The gateway's directory: providers, keys, issuer.
+mod directory;
+
+/// `POST /verify`: request to answer.
+mod verify;
+
+/// `POST /verify/batch`: requests to answers.
+mod batch;
+
+/// Transfer id to what the index says of it.
+mod transfers;
+
+/// Facts and request to verdict; pure.
+mod verdict;
+
+/// Transfer to the one claim on it; durable.
+mod claims;
+
+/// What is in the way, to readiness.
+mod obstacles;
+
+/// Waiting for what is away.
+mod retry;
+
+/// What happened, to numbers.
+mod metrics;
+
+/// What tests start from.
+#[cfg(test)]
+mod samples;
+
+/// A whole verifier for tests.
+#[cfg(test)]
+mod stand;
+
+pub use claims::OpenError;
+pub use config::VerifierConfig;
+
+use claims::Claims;
+use directory::{DirectoryView, Follower};
+use metrics::VerifierMetrics;
+use obstacles::Obstacles;
+use transfers::{LookUp, Memory, Transfers, tail::Tail};
+use verdict::Served;
+
+/// Under what name this verifier follows the gateway, kept with its claims.
+const NAME_FILE: &str = "name";
+
+/// A verifier that listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Where.
+    pub address: std::net::SocketAddr,
+}
+
+/// Why the verifier did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Keys would travel in the clear.
+    #[error("gateway-url is not usable")]
+    GatewayUrl(#[from] BaseUrlError),
+    /// The address is taken or not ours.
+    #[error("listen: the address cannot be bound; is another verifier running?")]
+    Bind(#[source] std::io::Error),
+    /// The claims cannot be kept.
+    #[error("data-dir: the claims store cannot be opened")]
+    Claims(#[from] OpenError),
+    /// This verifier's name cannot be kept.
+    #[error("data-dir: the verifier's name cannot be read or written")]
+    Name(#[source] std::io::Error),
+    /// No name can be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// No HTTP client can be made.
+    #[error("the client for the gateway could not be made")]
+    Client(#[from] reqwest::Error),
+    /// Two services registered the same metric.
+    #[error("the metrics could not be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What a request needs; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Verifier {
+    directory: Arc<DirectoryView>,
+    transfers: Transfers,
+    claims: Claims,
+    metrics: Arc<VerifierMetrics>,
+    served: Served,
+}
+
+/// Starts the verifier's tasks and its listener. Gateway and ClickHouse may come later: until then it
+/// answers 503 and says in `readiness` what it waits for. `wake` announces the index's commits when
+/// the indexer runs in this process.
+pub async fn start(
+    config: VerifierConfig,
+    registry: &Registry,
+    readiness: Readiness,
+    wake: Option<watch::Receiver<u64>>,
+    tasks: &Tasks,
+) -> Result<Started, StartError> {
+    let metrics = Arc::new(VerifierMetrics::register(registry)?);
+    let obstacles = Obstacles::starting(readiness);
+    let (claims, claim_writer) =
+        Claims::open(&config.data_dir, metrics.claim_commit_seconds.clone()).await?;
+    let name = name(&config.data_dir).await?;
+    let directory = Arc::new(DirectoryView::default());
+    let follower = Follower::new(
+        Arc::clone(&directory),
+        obstacles.clone(),
+        BaseUrl::try_from(config.gateway_url.clone())?.endpoint(&["internal", "directory"]),
+        &name,
+        config.service_token.clone(),
+    )?;
+    let reader = IndexReader::new(clickhouse(&config), config.network);
+    let memory = Arc::new(Memory::new(config.cache_entries));
+    let (look_up, look_up_task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));
+    let tail = Tail {
+        reader: reader.clone(),
+        memory: Arc::clone(&memory),
+        obstacles: obstacles.clone(),
+        poll: Duration::from_millis(config.poll_ms),
+        wake,
+    };
+    let verifier = Verifier {
+        directory: Arc::clone(&directory),
+        transfers: Transfers::new(Arc::clone(&memory), look_up, Arc::clone(&metrics)),
+        claims,
+        metrics: Arc::clone(&metrics),
+        served: Served {
+            network: config.network,
+            token: config.token,
+            block_time_ms: config.block_time_ms,
+        },
+    };
+    let (listener, address) = bind(config.listen).await.map_err(StartError::Bind)?;
+
+    let stop = || tasks.stop_token();
+    tasks.spawn("verifier.directory", endless(follower.run(stop())));
+    tasks.spawn("verifier.tail", endless(tail.run(stop())));
+    // These two end when the last request is answered, not before.
+    tasks.spawn("verifier.claims", endless(claim_writer.run()));
+    tasks.spawn(
+        "verifier.look_up",
+        endless(look_up_task.run(move |ids| {
+            let reader = reader.clone();
+            async move { reader.find(&ids).await }
+        })),
+    );
+    let stopped = stop();
+    tasks.spawn(
+        "verifier.metrics",
+        endless(async move {
+            metrics
+                .keep_ages(&memory, &directory, &obstacles, stopped)
+                .await;
+        }),
+    );
+    tasks.spawn(
+        "verifier.http",
+        serve(listener, routes::router(verifier), stop()),
+    );
+    tracing::info!(%address, network = %config.network, name, "the verifier listens");
+    Ok(Started { address })
+}
+
+/// A task that has no way to fail.
+async fn endless(task: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
+    task.await;
+    Ok(())
+}
+
+fn clickhouse(config: &VerifierConfig) -> clickhouse::Client {
+    clickhouse::Client::default()
+        .with_url(config.clickhouse_url.as_str())
+        .with_database(&config.clickhouse_database)
+        .with_user(&config.clickhouse_user)
+        .with_password(config.clickhouse_password.expose_secret())
+}
+
+/// The name that this verifier has had since its first start.
+async fn name(folder: &Path) -> Result<String, StartError> {
+    let path = folder.join(NAME_FILE);
+    match tokio::fs::read_to_string(&path).await {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(_) => new_name(&path).await,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_name(&path).await,
+        Err(error) => Err(StartError::Name(error)),
+    }
+}
+
+async fn new_name(path: &Path) -> Result<String, StartError> {
+    let name = random_id("verifier")?;
+    tokio::fs::write(path, &name)
+        .await
+        .map_err(StartError::Name)?;
+    Ok(name)
+}

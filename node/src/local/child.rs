@@ -114,8 +114,6 @@ pub fn become_program(args: &ChildArgs) -> BecomeError {
 /// A program to start as a child.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What it is called in errors.
-    pub name: &'static str,
     /// Executable.
     pub path: PathBuf,
     /// Its arguments.

@@ -4,6 +4,7 @@
 //! being killed with their tables intact. Its user is `default` with no password, so it listens on loopback only.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -18,9 +19,6 @@ use super::{
     server::{self, Server, StartError},
 };
 
-const NAME: &str = "ClickHouse";
-/// A cold start reads half a gigabyte of library from disk first.
-const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Longest that an orderly stop may take: it finishes merges in hand.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Longest that one readiness question may take.
@@ -82,34 +80,19 @@ impl ClickHouse {
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(ANSWER_WITHIN)
-            .build()
-            .map_err(ClickHouseError::Http)?;
-        let program = |port| match tool {
-            ClickHouseTool::Program(path) => server_program(path, &folder, port),
-            ClickHouseTool::Library(path) => {
-                Ok(embedded_program(launcher.exe(), path, &folder, port))
-            }
-        };
-        let answers = async |port: u16| {
-            let ping = client
-                .get(format!("http://127.0.0.1:{port}/ping"))
-                .send()
-                .await;
-            ping.is_ok_and(|reply| reply.status().is_success())
+            .build();
+        let client = client.map_err(ClickHouseError::Http)?;
+        let service = Service {
+            tool,
+            exe: launcher.exe(),
+            folder,
+            client,
         };
         let Server {
             child,
             port,
             started_in,
-        } = server::start(
-            launcher,
-            NAME,
-            options.http_port,
-            READY_WITHIN,
-            program,
-            answers,
-        )
-        .await?;
+        } = server::start(launcher, &service, options.http_port).await?;
         let url =
             Url::parse(&format!("http://127.0.0.1:{port}")).map_err(|_| ClickHouseError::Url)?;
         Ok(Self {
@@ -141,41 +124,71 @@ fn absolute(folder: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(folder)
 }
 
-fn embedded_program(exe: &Path, library: &Path, folder: &Path, port: u16) -> Program {
-    Program {
-        name: NAME,
-        path: exe.to_owned(),
-        arguments: vec![
-            "local-clickhouse".into(),
-            "--lib".into(),
-            library.into(),
-            "--path".into(),
-            folder.join("data").into(),
-            "--http-port".into(),
-            port.to_string().into(),
-        ],
-        environment: Vec::new(),
-        at_parents_death: DeathSignal::Kill,
-        log: folder.join("clickhouse.log"),
+struct Service<'a> {
+    tool: &'a ClickHouseTool,
+    exe: &'a Path,
+    folder: PathBuf,
+    client: reqwest::Client,
+}
+
+impl server::Service for Service<'_> {
+    const NAME: &'static str = "ClickHouse";
+    // A cold start reads half a gigabyte of library from disk first.
+    const READY_WITHIN: Duration = Duration::from_mins(1);
+
+    fn program(&self, port: u16) -> io::Result<Program> {
+        let (path, arguments) = match self.tool {
+            ClickHouseTool::Program(path) => {
+                let configuration = self.folder.join("server.xml");
+                fs::write(&configuration, server_configuration(&self.folder, port))?;
+                (
+                    path.clone(),
+                    vec![
+                        "server".into(),
+                        "--config-file".into(),
+                        configuration.into(),
+                    ],
+                )
+            }
+            ClickHouseTool::Library(library) => (
+                self.exe.to_owned(),
+                embedded_arguments(library, &self.folder, port),
+            ),
+        };
+        Ok(Program {
+            path,
+            arguments,
+            environment: vec![
+                // Without this the full server forks, and the fork would not be tied to us.
+                ("CLICKHOUSE_WATCHDOG_ENABLE", "0"),
+                // A backtrace of ours would push ClickHouse's own words out of the shown end of the log.
+                ("RUST_BACKTRACE", "0"),
+            ],
+            at_parents_death: DeathSignal::Kill,
+            log: self.folder.join("clickhouse.log"),
+        })
+    }
+
+    async fn answers(&self, port: u16) -> bool {
+        let ping = self
+            .client
+            .get(format!("http://127.0.0.1:{port}/ping"))
+            .send()
+            .await;
+        ping.is_ok_and(|reply| reply.status().is_success())
     }
 }
 
-fn server_program(path: &Path, folder: &Path, port: u16) -> io::Result<Program> {
-    let configuration = folder.join("server.xml");
-    fs::write(&configuration, server_configuration(folder, port))?;
-    Ok(Program {
-        name: NAME,
-        path: path.to_owned(),
-        arguments: vec![
-            "server".into(),
-            "--config-file".into(),
-            configuration.into(),
-        ],
-        // Without this the server forks, and the fork would not be tied to us.
-        environment: vec![("CLICKHOUSE_WATCHDOG_ENABLE", "0")],
-        at_parents_death: DeathSignal::Kill,
-        log: folder.join("clickhouse.log"),
-    })
+fn embedded_arguments(library: &Path, folder: &Path, port: u16) -> Vec<OsString> {
+    vec![
+        "local-clickhouse".into(),
+        "--lib".into(),
+        library.into(),
+        "--path".into(),
+        folder.join("data").into(),
+        "--http-port".into(),
+        port.to_string().into(),
+    ]
 }
 
 /// The whole configuration of a server that speaks HTTP and nothing else, so that no fixed port is ever in the way.

@@ -4,7 +4,6 @@
 //! on another; any other early end is reported with the last lines of its log.
 
 use std::{
-    fmt::Write as _,
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -24,7 +23,7 @@ const PORTS_TRIED: usize = 5;
 /// Time between two questions whether a server is ready.
 const POLL: Duration = Duration::from_millis(20);
 /// How much of a log is looked at to explain an early end.
-const LOG_TAIL_BYTES: u64 = 4096;
+const LOG_TAIL_BYTES: u64 = 16 * 1024;
 /// How many lines of it are shown.
 const LOG_TAIL_LINES: usize = 8;
 /// What both servers write when their port is taken.
@@ -85,28 +84,37 @@ pub enum StartError {
     },
 }
 
-/// Starts the program that `program` describes for a port, and waits until `answers` says yes for that port.
-pub async fn start(
+/// What differs between the servers.
+pub trait Service: Sync {
+    /// What it is called in errors.
+    const NAME: &'static str;
+    /// How long a start may take.
+    const READY_WITHIN: Duration;
+
+    /// What to run for a port.
+    fn program(&self, port: u16) -> io::Result<Program>;
+
+    /// Whether the server on that port does its work yet.
+    fn answers(&self, port: u16) -> impl Future<Output = bool> + Send;
+}
+
+/// Starts a service on the given port or on any free one, and waits until it answers.
+pub async fn start<S: Service>(
     launcher: &Launcher,
-    name: &'static str,
+    service: &S,
     wanted_port: Option<u16>,
-    deadline: Duration,
-    program: impl Fn(u16) -> io::Result<Program>,
-    answers: impl AsyncFn(u16) -> bool,
 ) -> Result<Server, StartError> {
     let begin = Instant::now();
-    let process = |source| StartError::Process { name, source };
-    let mut taken = StartError::Process {
-        name,
-        source: io::Error::other("no port was tried"),
+    let process = |source| StartError::Process {
+        name: S::NAME,
+        source,
     };
+    let mut taken = process(io::Error::other("no port was tried"));
     for _ in 0..PORTS_TRIED {
         let port = wanted_port.map_or_else(port::free, Ok).map_err(process)?;
-        let mut child = launcher
-            .start(program(port).map_err(process)?)
-            .await
-            .map_err(process)?;
-        match until_ready(&mut child, port, deadline, &answers).await {
+        let program = service.program(port).map_err(process)?;
+        let mut child = launcher.start(program).await.map_err(process)?;
+        match until_ready(service, &mut child, port).await {
             Ok(()) => {
                 return Ok(Server {
                     child,
@@ -121,18 +129,17 @@ pub async fn start(
     Err(taken)
 }
 
-async fn until_ready(
+async fn until_ready<S: Service>(
+    service: &S,
     child: &mut Child,
     port: u16,
-    deadline: Duration,
-    answers: &impl AsyncFn(u16) -> bool,
 ) -> Result<(), StartError> {
-    let name = child.program().name;
+    let (name, deadline) = (S::NAME, S::READY_WITHIN);
     let log = child.program().log.clone();
     let id = child.id();
     let ready = async {
         // Asking costs the server something, so it is asked only once its port is open.
-        while !(port::is_owned_by(id, port).unwrap_or(false) && answers(port).await) {
+        while !(port::is_owned_by(id, port).unwrap_or(false) && service.answers(port).await) {
             tokio::time::sleep(POLL).await;
         }
     };
@@ -140,37 +147,40 @@ async fn until_ready(
         () = ready => Ok(()),
         status = child.ended() => {
             let status = status.map_err(|source| StartError::Process { name, source })?;
-            let tail = log_tail(&log).unwrap_or_default();
-            if tail.contains(PORT_TAKEN) {
+            let written = end_of(&log).unwrap_or_default();
+            if written.contains(PORT_TAKEN) {
                 return Err(StartError::PortTaken { name, port });
             }
+            let tail = last_lines(&written);
             Err(StartError::Ended { name, status, log, tail })
         }
         () = tokio::time::sleep(deadline) => Err(StartError::TooSlow { name, deadline, log: log.clone() }),
     }
 }
 
-/// The last lines of a log, each on a line of its own.
-fn log_tail(path: &Path) -> io::Result<String> {
+/// The last bytes of a log.
+fn end_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of a text, each on a line of its own.
+fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let mut tail = String::new();
-    for line in lines
+    let first = lines.len().saturating_sub(LOG_TAIL_LINES);
+    lines
         .iter()
-        .skip(lines.len().saturating_sub(LOG_TAIL_LINES))
-    {
-        // Writing to a string cannot fail.
-        let _ = write!(tail, "\n    {line}");
-    }
-    Ok(tail)
+        .skip(first)
+        .map(|line| format!("\n    {line}"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 #[cfg(test)]
@@ -183,7 +193,7 @@ mod tests {
         let path = folder.path().join("server.log");
         let lines: Vec<String> = (0..2_000).map(|line| format!("line {line}")).collect();
         std::fs::write(&path, lines.join("\n")).unwrap();
-        let tail = log_tail(&path).unwrap();
+        let tail = last_lines(&end_of(&path).unwrap());
         assert_eq!(tail.lines().count(), LOG_TAIL_LINES + 1);
         assert!(tail.ends_with("line 1999"));
     }

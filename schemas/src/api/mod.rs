@@ -14,6 +14,9 @@ pub mod owner;
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 
+/// Where a service may be reached with a key.
+pub mod base_url;
+
 /// The body of every answer that is neither a result nor a refusal with a body of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -9,19 +9,24 @@ use std::{sync::Arc, time::Duration};
 
 use alloy::{
     network::TransactionBuilder as _,
-    primitives::{Address, B256, Bytes, U256, address, b256, hex},
+    primitives::{Address, B256, Bytes, U256, address, b256},
     providers::{Provider as _, RootProvider},
     rpc::types::{TransactionReceipt, TransactionRequest},
-    sol,
-    sol_types::{SolCall, SolInterface as _},
-    transports::{RpcError, TransportError},
+    sol_types::SolCall,
+    transports::TransportError,
 };
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use x402_schemas::amount::{Amount, DECIMALS};
 
+use self::contract::refusal;
 use super::chain::{self, Chain};
+
+/// The declared interface and the committed artifacts.
+mod contract;
+
+pub use self::contract::MneeToken;
 
 /// MNEE on Ethereum mainnet.
 pub const MNEE_MAINNET: Address = address!("0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -36,9 +41,6 @@ const IMPLEMENTATION_SLOT: B256 =
 const ADMIN_SLOT: B256 =
     b256!("0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103");
 
-const TOKEN_ARTIFACT: &str = include_str!("../../../contracts/artifacts/MneeToken.json");
-const PROXY_ARTIFACT: &str = include_str!("../../../contracts/artifacts/Proxy.json");
-
 /// Gas for any call here; the dearest takes under a tenth. Naming it lets many operations share a block.
 const CALL_GAS: u64 = 500_000;
 /// Gas for deploying the implementation, which takes a third.
@@ -47,60 +49,6 @@ const DEPLOY_GAS: u64 = 5_000_000;
 const RECEIPT_POLL: Duration = Duration::from_millis(20);
 /// Longest wait for a receipt: a few blocks of the slowest chain that anybody would watch.
 const RECEIPT_WITHIN: Duration = Duration::from_mins(1);
-
-sol! {
-    /// The local token. Signatures, topics and selectors are mainnet's, but for the administrators' calls.
-    #[derive(Debug)]
-    interface MneeToken {
-        event Transfer(address indexed from, address indexed to, uint256 value);
-        event Approval(address indexed owner, address indexed spender, uint256 value);
-        event TokensMinted(address indexed account, uint256 indexed amount);
-        event TokensBurnt(uint256 indexed amount);
-        event HoldingsBurnt(address indexed account, uint256 indexed amount);
-        event FundsConfiscated(address indexed account, uint256 indexed amount, address indexed sentTo);
-        event AccountFrozen(address indexed account);
-        event AccountUnfrozen(address indexed account);
-        event AccountBlacklisted(address indexed account);
-        event AccountDelisted(address indexed account);
-        event Paused(address account);
-        event Unpaused(address account);
-        event Upgraded(address indexed implementation);
-
-        error blacklistedAddress();
-        error frozenAddress();
-        error tokenPaused();
-        error onlyAdmin();
-        error zeroAddress();
-        error alreadyInitialized();
-        error onlyProxyAdmin();
-        error implementationHasNoCode();
-
-        function decimals() external view returns (uint8);
-        function admin() external view returns (address);
-        function paused() external view returns (bool);
-        function blacklisted(address account) external view returns (bool);
-        function frozen(address account) external view returns (bool);
-        function balanceOf(address account) external view returns (uint256);
-        function allowance(address owner, address spender) external view returns (uint256);
-        function transfer(address to, uint256 amount) external returns (bool);
-        function transferFrom(address from, address to, uint256 amount) external returns (bool);
-        function approve(address spender, uint256 amount) external returns (bool);
-
-        function initialize(address firstAdmin) external;
-        function mint(address to, uint256 amount) external;
-        function burn(uint256 amount) external;
-        function pause() external;
-        function unpause() external;
-        function blacklist(address account) external;
-        function delist(address account) external;
-        function freeze(address account) external;
-        function unfreeze(address account) external;
-        function confiscate(address victim, address to, uint256 amount) external;
-        function burnHoldings(address account) external;
-        function rescue(address to, uint256 amount) external;
-        function upgradeTo(address implementation) external;
-    }
-}
 
 /// The token on a local chain, with the powers of its administrator. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -171,7 +119,7 @@ impl LocalToken {
             rpc: chain.rpc().clone(),
             submitting: Arc::default(),
         };
-        let proxy = code("Proxy", PROXY_ARTIFACT, "deployedBytecode")?;
+        let proxy = contract::proxy_code()?;
         let here = token.rpc.get_code_at(address).await?;
         if !here.is_empty() && here != proxy {
             return Err(TokenError::Occupied(address));
@@ -210,7 +158,7 @@ impl LocalToken {
             .get_storage_at(self.address, IMPLEMENTATION_SLOT.into())
             .await?;
         let current = Address::from_word(slot.into());
-        let wanted = code("MneeToken", TOKEN_ARTIFACT, "deployedBytecode")?;
+        let wanted = contract::token_code()?;
         if !current.is_zero() && self.rpc.get_code_at(current).await? == wanted {
             return Ok(());
         }
@@ -228,7 +176,7 @@ impl LocalToken {
 
     /// Deploys another copy of the implementation, for [`upgrade_to`](Self::upgrade_to).
     pub async fn deploy_implementation(&self) -> Result<Address, TokenError> {
-        let code = code("MneeToken", TOKEN_ARTIFACT, "bytecode")?;
+        let code = contract::token_creation()?;
         let request = TransactionRequest::default()
             .from(self.admin)
             .with_deploy_code(code);
@@ -397,31 +345,4 @@ impl LocalToken {
             Err(TokenError::Reverted(hash))
         }
     }
-}
-
-/// Tells the contract's refusal from a failure of the chain.
-fn refusal(error: TransportError) -> TokenError {
-    let RpcError::ErrorResp(payload) = &error else {
-        return TokenError::Chain(error);
-    };
-    let Some(data) = payload.as_revert_data() else {
-        return TokenError::Chain(error);
-    };
-    let reason = MneeToken::MneeTokenErrors::abi_decode(&data).map_or_else(
-        |_| payload.message.to_string(),
-        |known| format!("{known:?}"),
-    );
-    TokenError::Refused { reason, data }
-}
-
-/// A field of a committed artifact, as bytes.
-fn code(name: &'static str, artifact: &str, field: &str) -> Result<Bytes, TokenError> {
-    let artifact: Value = serde_json::from_str(artifact).map_err(|_| TokenError::Artifact(name))?;
-    let text = artifact
-        .get(field)
-        .and_then(Value::as_str)
-        .ok_or(TokenError::Artifact(name))?;
-    hex::decode(text)
-        .map(Bytes::from)
-        .map_err(|_| TokenError::Artifact(name))
 }

@@ -1,0 +1,226 @@
+//! Agents: made, given a policy, given a new key, revoked. All by their workspace's owner.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use x402_schemas::{
+    api::{
+        ErrorBody,
+        owner::{AgentCreated, AgentView, CreateAgent, Revoked},
+    },
+    policy::Policy,
+};
+use x402_service::{
+    api_key::{ApiKey, KeyKind, random_id},
+    clock,
+    json::StrictJson,
+    problem::Problem,
+};
+
+use crate::{
+    gateway::{Gateway, checked_name},
+    ledger::{
+        LedgerError,
+        agents::{self, AgentRow},
+        api_keys::{self, Holder},
+        held,
+    },
+    principal::Owner,
+};
+
+/// The most agents of one workspace, revoked ones included.
+const MAX_AGENTS: i64 = 10_000;
+/// The most entries of a policy's `allowedProviders`.
+const MAX_ALLOWED: usize = 1_000;
+
+/// Makes an agent. Without a policy it may pay nothing.
+#[utoipa::path(post, path = "/agents", tag = "owner", request_body = CreateAgent,
+    responses(
+        (status = 201, body = AgentCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY"),
+    ), security(("owner" = [])))]
+pub(crate) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    StrictJson(request): StrictJson<CreateAgent>,
+) -> Result<(StatusCode, Json<AgentCreated>), Problem> {
+    let name = checked_name(&request.name)?;
+    request.policy.as_ref().map_or(Ok(()), check)?;
+    let agent_id = random_id("ag").map_err(LedgerError::from)?;
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    if agents::count(&mut change, &owner.workspace_id).await? >= MAX_AGENTS {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "TOO_MANY",
+            format!("a workspace has at most {MAX_AGENTS} agents, revoked ones included"),
+        ));
+    }
+    let policy = request.policy.as_ref();
+    agents::insert(&mut change, &owner.workspace_id, &agent_id, name, policy, now).await?;
+    let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    let created = AgentCreated {
+        agent_id,
+        api_key: key.expose(),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// All agents, revoked ones included, oldest first.
+#[utoipa::path(get, path = "/agents", tag = "owner",
+    responses(
+        (status = 200, body = Vec<AgentView>),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+    ), security(("owner" = [])))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+) -> Result<Json<Vec<AgentView>>, Problem> {
+    let now = clock::now();
+    let mut conn = gateway.ledger.read().await?;
+    let mut views = Vec::new();
+    for agent in agents::list(&mut conn, &owner.workspace_id).await? {
+        views.push(view(&mut conn, &owner, agent, now).await?);
+    }
+    Ok(Json(views))
+}
+
+/// Replaces an agent's policy. Holds from the next quote and payment on.
+#[utoipa::path(put, path = "/agents/{id}/policy", tag = "owner", request_body = Policy,
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentView),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND"),
+    ), security(("owner" = [])))]
+pub(crate) async fn set_policy(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+    StrictJson(policy): StrictJson<Policy>,
+) -> Result<Json<AgentView>, Problem> {
+    check(&policy)?;
+    let mut change = gateway.ledger.write().await?;
+    standing(&mut change, &owner, &id).await?;
+    agents::set_policy(&mut change, &id, &policy).await?;
+    let agent = standing(&mut change, &owner, &id).await?;
+    let view = view(&mut change, &owner, agent, clock::now()).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(Json(view))
+}
+
+/// Gives an agent a new key; the old one ends at once.
+#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentCreated),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn rotate(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<AgentCreated>, Problem> {
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    let agent = standing(&mut change, &owner, &id).await?;
+    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
+    let key = new_key(&gateway, &mut change, &owner, &agent.id, now).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(Json(AgentCreated {
+        agent_id: agent.id,
+        api_key: key.expose(),
+    }))
+}
+
+/// Ends an agent and all of its keys at once. What it has under way is still driven to its end.
+#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = Revoked),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND"),
+    ), security(("owner" = [])))]
+pub(crate) async fn revoke(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<Revoked>, Problem> {
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    let agent = agents::find(&mut change, &owner.workspace_id, &id)
+        .await?
+        .ok_or_else(|| Problem::not_found("agent"))?;
+    agents::revoke(&mut change, &agent.id, now).await?;
+    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(Json(Revoked {
+        revoked_at: agent.revoked_at.unwrap_or(now),
+    }))
+}
+
+/// The owner's agent of that id, unless it is revoked.
+async fn standing(
+    conn: &mut SqliteConnection,
+    owner: &Owner,
+    id: &str,
+) -> Result<AgentRow, Problem> {
+    agents::find(conn, &owner.workspace_id, id)
+        .await?
+        .filter(|agent| agent.revoked_at.is_none())
+        .ok_or_else(|| Problem::not_found("agent"))
+}
+
+async fn new_key(
+    gateway: &Gateway,
+    conn: &mut SqliteConnection,
+    owner: &Owner,
+    agent_id: &str,
+    now: Timestamp,
+) -> Result<ApiKey, LedgerError> {
+    let key = ApiKey::generate(KeyKind::Agent)?;
+    let hash = key.hash(&gateway.key_pepper);
+    let holder = Holder::Agent(agent_id);
+    api_keys::insert(conn, key.key_id(), hash, &owner.workspace_id, holder, now).await?;
+    Ok(key)
+}
+
+async fn view(
+    conn: &mut SqliteConnection,
+    owner: &Owner,
+    agent: AgentRow,
+    now: Timestamp,
+) -> Result<AgentView, LedgerError> {
+    let account = held::Account {
+        workspace_id: &owner.workspace_id,
+        agent_id: &agent.id,
+        created_at: now,
+    };
+    let spent = held::spent(conn, account).await?;
+    Ok(AgentView {
+        agent_id: agent.id,
+        name: agent.name,
+        policy: agent.policy,
+        daily_spent: spent.agent_day,
+        monthly_spent: spent.agent_month,
+        revoked_at: agent.revoked_at,
+    })
+}
+
+fn check(policy: &Policy) -> Result<(), Problem> {
+    if policy.allowed_providers.len() > MAX_ALLOWED {
+        return Err(Problem::invalid(format!(
+            "a policy names at most {MAX_ALLOWED} providers"
+        )));
+    }
+    Ok(())
+}

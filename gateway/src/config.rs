@@ -1,0 +1,105 @@
+//! What the gateway is told at start.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use alloy::primitives::Address;
+use clap::Args;
+use secrecy::SecretString;
+use url::Url;
+use x402_schemas::address;
+
+/// Settings of the gateway.
+#[derive(Clone, Debug, Args)]
+pub struct GatewayConfig {
+    /// Where agents and owners reach the gateway.
+    #[arg(
+        long = "gateway-listen",
+        env = "X402_GATEWAY_LISTEN",
+        default_value = "127.0.0.1:8402"
+    )]
+    pub listen: SocketAddr,
+
+    /// The URL that agents, owners and proofs name the gateway by.
+    #[arg(
+        long = "gateway-public-url",
+        env = "X402_GATEWAY_PUBLIC_URL",
+        default_value = "http://127.0.0.1:8402"
+    )]
+    pub public_url: Url,
+
+    /// Folder of the ledger and of the encrypted master seed. Back both up together.
+    #[arg(
+        long = "gateway-data-dir",
+        env = "X402_GATEWAY_DATA_DIR",
+        default_value = "data/gateway"
+    )]
+    pub data_dir: PathBuf,
+
+    /// JSON-RPC endpoint of the chain.
+    #[arg(long, env = "X402_RPC_URL", default_value = "http://127.0.0.1:8545")]
+    pub rpc_url: Url,
+
+    /// HTTP endpoint of ClickHouse.
+    #[arg(
+        long,
+        env = "X402_CLICKHOUSE_URL",
+        default_value = "http://127.0.0.1:8123"
+    )]
+    pub clickhouse_url: Url,
+
+    /// Database of the index.
+    #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
+    pub clickhouse_database: String,
+
+    /// User of ClickHouse.
+    #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
+    pub clickhouse_user: String,
+
+    /// Password of that user.
+    #[arg(
+        long,
+        env = "X402_CLICKHOUSE_PASSWORD",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    pub clickhouse_password: SecretString,
+
+    /// The token contract: MNEE.
+    #[arg(long, env = "X402_TOKEN", default_value = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF", value_parser = address::parse)]
+    pub token: Address,
+
+    /// Who has it may create workspaces. At least 16 characters.
+    #[arg(long, env = "X402_OPERATOR_TOKEN", hide_env_values = true)]
+    pub operator_token: SecretString,
+
+    /// Shared by the services; verifiers follow the directory with it. At least 16 characters.
+    #[arg(long, env = "X402_SERVICE_TOKEN", hide_env_values = true)]
+    pub service_token: SecretString,
+
+    /// Opens the encrypted master seed. At least 16 characters.
+    #[arg(
+        long = "gateway-passphrase",
+        env = "X402_GATEWAY_PASSPHRASE",
+        hide_env_values = true
+    )]
+    pub passphrase: SecretString,
+
+    /// The verifier to hand `/verify` on to; without it the gateway has no such route.
+    #[arg(long, env = "X402_VERIFIER_URL")]
+    pub verifier_url: Option<Url>,
+
+    /// The most that a payment may bid for one gas, in gwei.
+    #[arg(long, env = "X402_GATEWAY_MAX_FEE_GWEI", default_value_t = 200)]
+    pub max_fee_gwei: u64,
+
+    /// How often the index is asked for news when nothing wakes the gateway, in milliseconds.
+    #[arg(long = "gateway-poll-ms", env = "X402_GATEWAY_POLL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub poll_ms: u64,
+}
+
+impl GatewayConfig {
+    /// The name that proofs carry as their issuer.
+    pub fn issuer(&self) -> String {
+        self.public_url.as_str().trim_end_matches('/').to_owned()
+    }
+}

@@ -1,0 +1,63 @@
+//! What a request shares with all others. Built once at start; handlers hold an `Arc` of it.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+use x402_schemas::network::Network;
+use x402_service::{api_key::Pepper, problem::Problem};
+
+use crate::{
+    chain::Chain,
+    directory::Followers,
+    ledger::Ledger,
+    metrics::GatewayMetrics,
+    pay::{lane::Lanes, wait::Waiters},
+    proofs::Proofs,
+    seed::Seed,
+    verify::Verifier,
+};
+
+/// The most payments that are being sent at once; more wait for their turn.
+pub(crate) const MAX_SENDING: usize = 256;
+
+/// The running gateway.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) ledger: Ledger,
+    pub(crate) chain: Chain,
+    pub(crate) network: Network,
+    pub(crate) seed: Seed,
+    /// Hashes owners' and agents' keys.
+    pub(crate) key_pepper: Pepper,
+    /// Hashes providers' keys; verifiers have it too.
+    pub(crate) provider_key_pepper: Pepper,
+    pub(crate) operator_token: SecretString,
+    pub(crate) service_token: SecretString,
+    pub(crate) issuer: String,
+    pub(crate) proofs: Proofs,
+    pub(crate) followers: Followers,
+    pub(crate) lanes: Lanes,
+    pub(crate) waiters: Waiters,
+    /// Payments on their way, which outlive the request that asked for them.
+    pub(crate) sending: TaskTracker,
+    pub(crate) sending_slots: Arc<tokio::sync::Semaphore>,
+    pub(crate) verifier: Option<Verifier>,
+    pub(crate) metrics: GatewayMetrics,
+}
+
+/// Characters of a name.
+const NAME_LEN: std::ops::RangeInclusive<usize> = 1..=100;
+
+/// A name as it is stored: 1 to 100 characters, none of them a control character.
+pub(crate) fn checked_name(name: &str) -> Result<&str, Problem> {
+    let name = name.trim();
+    let fits = NAME_LEN.contains(&name.chars().count());
+    if fits && !name.chars().any(char::is_control) {
+        Ok(name)
+    } else {
+        Err(Problem::invalid(
+            "a name has 1 to 100 characters, none of them a control character",
+        ))
+    }
+}

@@ -1,0 +1,49 @@
+//! The ledger: the one durable store of the gateway, SQLite with WAL and full sync.
+//!
+//! Functions here take a connection, so that the caller decides what belongs in one transaction.
+//! Every change happens under `BEGIN IMMEDIATE` on the single writing connection; reads have their
+//! own. SQL only: what may happen is decided elsewhere.
+
+/// Opening the file and its connections.
+pub mod store;
+
+/// How values are written in columns.
+pub(crate) mod columns;
+
+/// What this ledger belongs to.
+pub(crate) mod identity;
+
+/// Workspaces, budgets, the spender's next nonce.
+pub(crate) mod workspaces;
+
+/// Treasuries and to whom they belong.
+pub(crate) mod treasuries;
+
+/// Agents and their policies.
+pub(crate) mod agents;
+
+/// Providers and their payees.
+pub(crate) mod providers;
+
+/// Hashes of API keys.
+pub(crate) mod api_keys;
+
+/// Quotes, denials included.
+pub(crate) mod quotes;
+
+/// Payments: their rows and look-ups.
+pub(crate) mod payments;
+
+/// Payments: every step from one status to the next.
+pub(crate) mod transitions;
+
+/// Reserved and spent, for each limit.
+pub(crate) mod held;
+
+/// Proof keys.
+pub(crate) mod proof_keys;
+
+/// The directory's number and its followers.
+pub(crate) mod directory;
+
+pub use store::{Ledger, LedgerError};

@@ -1,0 +1,93 @@
+//! Quotes: what an agent was told, denials included.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use x402_schemas::{codes::Denial, invoice::Invoice, network::Network};
+
+use super::{LedgerError, columns};
+
+/// A quote that allowed a payment.
+#[derive(Clone, Debug)]
+pub(crate) struct Quote {
+    pub(crate) id: String,
+    pub(crate) workspace_id: String,
+    pub(crate) agent_id: String,
+    pub(crate) invoice: Invoice,
+    pub(crate) network: Network,
+    pub(crate) expires_at: Timestamp,
+}
+
+type Row = (
+    String,
+    String,
+    String,
+    String,
+    Vec<u8>,
+    String,
+    String,
+    String,
+    i64,
+);
+
+pub(crate) async fn insert(
+    conn: &mut SqliteConnection,
+    quote: &Quote,
+    description: Option<&str>,
+    denial: Option<Denial>,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    sqlx::query(
+        "INSERT INTO quotes (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, \
+         description, denial, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&quote.id)
+    .bind(&quote.workspace_id)
+    .bind(&quote.agent_id)
+    .bind(quote.invoice.id.as_str())
+    .bind(quote.invoice.pay_to.as_slice())
+    .bind(columns::amount_text(quote.invoice.amount))
+    .bind(quote.network.caip2())
+    .bind(quote.invoice.resource.as_str())
+    .bind(description)
+    .bind(denial.map(Denial::as_str))
+    .bind(now.as_millisecond())
+    .bind(quote.expires_at.as_millisecond())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The agent's quote of that id. One that denied is not found: it gives nothing to pay.
+pub(crate) async fn find(
+    conn: &mut SqliteConnection,
+    agent_id: &str,
+    id: &str,
+) -> Result<Option<Quote>, LedgerError> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at \
+         FROM quotes WHERE id = ? AND agent_id = ? AND denial IS NULL",
+    )
+    .bind(id)
+    .bind(agent_id)
+    .fetch_optional(conn)
+    .await?;
+    row.map(read).transpose()
+}
+
+fn read(row: Row) -> Result<Quote, LedgerError> {
+    let (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at) =
+        row;
+    Ok(Quote {
+        id,
+        workspace_id,
+        agent_id,
+        invoice: Invoice {
+            id: columns::parsed(&invoice_id, "invoice id")?,
+            pay_to: columns::address(&pay_to)?,
+            amount: columns::amount(&amount)?,
+            resource: columns::parsed(&resource, "resource")?,
+        },
+        network: columns::parsed(&network, "network")?,
+        expires_at: columns::time(expires_at)?,
+    })
+}

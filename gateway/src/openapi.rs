@@ -1,0 +1,115 @@
+//! OpenAPI, made from the handlers and messages, and a page that shows it without any outside help.
+
+use axum::{
+    Json,
+    http::header,
+    response::{Html, IntoResponse},
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        schema::{AdditionalProperties, Schema},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
+
+use crate::{agents, pay, payments, proofs, providers, quote, relay, treasury, workspaces};
+
+/// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
+const ERROR_CODES: [(&str, &str); 20] = [
+    ("INVALID_REQUEST", "the request cannot be read; the message says what is wrong"),
+    ("INVALID_SIGNATURE", "the signature is not the treasury's over this workspace"),
+    ("NOT_AN_APPROVAL", "only a signed approval of the workspace's spender is relayed"),
+    ("UNAUTHORIZED", "no key, or not one that is valid here"),
+    ("NOT_FOUND", "nothing of the caller's has that name"),
+    ("METHOD_NOT_ALLOWED", "the route takes other methods"),
+    ("PAYEE_TAKEN", "the address belongs to another provider"),
+    ("TREASURY_TAKEN", "the address belongs to another workspace"),
+    ("TOO_MANY", "a bound of the workspace is reached"),
+    ("TRANSACTION_REFUSED", "the chain refuses the relayed transaction"),
+    ("PAYLOAD_TOO_LARGE", "the body is larger than 64 KiB"),
+    ("UNSUPPORTED_MEDIA_TYPE", "the body is not application/json"),
+    ("INTERNAL", "our fault, and logged"),
+    ("LEDGER_UNAVAILABLE", "the ledger is busy or away; try again"),
+    ("CHAIN_UNAVAILABLE", "the chain's endpoint does not answer; try again"),
+    ("VERIFIER_UNAVAILABLE", "the verifier does not answer; try again"),
+    ("STOPPING", "the gateway is stopping; try again"),
+    ("QUOTE_NOT_FOUND", "no quote of this agent has that id"),
+    ("QUOTE_EXPIRED", "the quote is older than its 60 seconds"),
+    ("ALREADY_CLAIMED", "see the verifier"),
+];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "x402 gateway",
+        description = "Agents ask, policy decides, the treasury pays in MNEE, a signed proof comes back.\n\n\
+            Amounts are decimal strings of MNEE. Unknown fields are refused. Every refusal has a stable code.",
+    ),
+    paths(
+        quote::quote,
+        pay::pay,
+        payments::show,
+        payments::list,
+        workspaces::show,
+        workspaces::set_budget,
+        agents::create,
+        agents::list,
+        agents::set_policy,
+        agents::rotate,
+        agents::revoke,
+        providers::create,
+        providers::list,
+        providers::rotate,
+        providers::revoke,
+        treasury::attach,
+        treasury::show,
+        relay::relay,
+        workspaces::create,
+        proofs::rotate,
+        proofs::jwks,
+    ),
+    components(schemas(Denial, PaymentFailure, Refusal)),
+    modifiers(&Keys, &Codes),
+)]
+struct Document;
+
+/// The kinds of bearer tokens.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        for (name, description) in [
+            ("agent", "x402_agent_…, from POST /agents"),
+            ("owner", "x402_owner_…, from POST /workspaces"),
+            ("operator", "the operator's token, from the gateway's settings"),
+        ] {
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some(description))
+                .build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+    }
+}
+
+struct Codes;
+impl Modify for Codes {
+    fn modify(&self, _openapi: &mut utoipa::openapi::OpenApi) {}
+}
+
+/// `GET /openapi.json`.
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}
+
+/// `GET /docs`: shows `/openapi.json`; no script or style comes from elsewhere.
+pub(crate) async fn page() -> impl IntoResponse {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
+    (
+        [(header::CONTENT_SECURITY_POLICY, policy)],
+        Html(include_str!("docs.html")),
+    )
+}

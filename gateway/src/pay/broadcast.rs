@@ -1,0 +1,43 @@
+//! Handing signed bytes over. Whatever the answer, the payment is never failed here: a refusal or a
+//! timeout may hide that the transaction has arrived, and only the chain decides.
+
+use x402_schemas::payment::PaymentStatus;
+use x402_service::clock;
+
+use crate::{
+    chain::Sent,
+    gateway::Gateway,
+    ledger::{LedgerError, transitions},
+    metrics::BroadcastError,
+};
+
+/// Hands a payment's transaction over, the first time or again.
+pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
+    match gateway.chain.send(raw).await {
+        Sent::Taken => {
+            if let Err(error) = mark_taken(gateway, payment_id).await {
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(error, payment = payment_id, "a broadcast is not recorded yet");
+            }
+        }
+        Sent::Refused(reason) => {
+            gateway.metrics.broadcast_error(BroadcastError::Refused);
+            tracing::warn!(payment = payment_id, reason, "the chain did not take a transaction; it is sent again");
+        }
+        Sent::Unknown(error) => {
+            gateway.metrics.broadcast_error(BroadcastError::Unknown);
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::warn!(error, payment = payment_id, "a broadcast got no answer; it is sent again");
+        }
+    }
+}
+
+async fn mark_taken(gateway: &Gateway, payment_id: &str) -> Result<(), LedgerError> {
+    let mut change = gateway.ledger.write().await?;
+    let moved = transitions::broadcast(&mut change, payment_id, clock::now()).await?;
+    change.commit().await?;
+    if moved {
+        gateway.metrics.stepped_to(PaymentStatus::Broadcast);
+    }
+    Ok(())
+}

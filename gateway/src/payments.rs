@@ -1,0 +1,116 @@
+//! `GET /payments`: where payments stand. An agent sees its own, an owner all of the workspace's.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Deserialize;
+use x402_schemas::{
+    api::{ErrorBody, agent::PaymentView},
+    network::Network,
+};
+use x402_service::{json::StrictQuery, problem::Problem};
+
+use crate::{
+    gateway::Gateway,
+    ledger::payments::{self, Payment},
+    principal::{Owner, Reader},
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// The query of `GET /payments`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// How many; 50 when absent, 200 at most.
+    limit: Option<u32>,
+    /// Only payments older than this one: the last id of the page before.
+    before: Option<String>,
+}
+
+/// Where a payment stands.
+#[utoipa::path(get, path = "/payments/{id}", tag = "agent", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = PaymentView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND"),
+    ), security(("agent" = []), ("owner" = [])))]
+pub(crate) async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Result<Json<PaymentView>, Problem> {
+    let mut conn = gateway.ledger.read().await?;
+    payments::find(&mut conn, &id)
+        .await?
+        .filter(|payment| may_see(&reader, payment))
+        .map(|payment| Json(view(payment, gateway.network)))
+        .ok_or_else(|| Problem::not_found("payment"))
+}
+
+/// The workspace's payments, newest first.
+#[utoipa::path(get, path = "/payments", tag = "owner", params(PageQuery),
+    responses(
+        (status = 200, body = Vec<PaymentView>),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no payment of yours has the id `before`"),
+    ), security(("owner" = [])))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    StrictQuery(query): StrictQuery<PageQuery>,
+) -> Result<Json<Vec<PaymentView>>, Problem> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::invalid(format!("limit is 1 to {MAX_LIMIT}")));
+    }
+    let mut conn = gateway.ledger.read().await?;
+    let before = match query.before {
+        None => None,
+        Some(id) => Some(
+            payments::find(&mut conn, &id)
+                .await?
+                .filter(|payment| payment.workspace_id == owner.workspace_id)
+                .ok_or_else(|| Problem::not_found("payment"))?,
+        ),
+    };
+    let page = payments::page(&mut conn, &owner.workspace_id, before.as_ref(), limit).await?;
+    let views = page
+        .into_iter()
+        .map(|payment| view(payment, gateway.network))
+        .collect();
+    Ok(Json(views))
+}
+
+fn may_see(reader: &Reader, payment: &Payment) -> bool {
+    match reader {
+        Reader::Owner(owner) => payment.workspace_id == owner.workspace_id,
+        Reader::Agent(agent) => {
+            payment.workspace_id == agent.workspace_id && payment.agent_id == agent.agent_id
+        }
+    }
+}
+
+fn view(payment: Payment, network: Network) -> PaymentView {
+    PaymentView {
+        payment_id: payment.id,
+        agent_id: payment.agent_id,
+        status: payment.status,
+        invoice_id: payment.invoice.id,
+        amount: payment.invoice.amount,
+        pay_to: payment.invoice.pay_to,
+        network,
+        resource: payment.invoice.resource,
+        tx_hash: payment.tx_hash,
+        proof: payment.proof,
+        error: payment.failure.map(|failure| failure.code),
+        created_at: payment.created_at,
+        updated_at: payment.updated_at,
+    }
+}

@@ -1,0 +1,193 @@
+//! Providers: made, given a new key, revoked. All by their workspace's owner.
+//!
+//! A rotation or revocation answers once no verifier acts on the old key any more, so that it holds
+//! when the owner reads the answer.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use x402_schemas::api::{
+    ErrorBody,
+    owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
+};
+use x402_service::{
+    api_key::{ApiKey, KeyKind, random_id},
+    clock,
+    json::StrictJson,
+    problem::Problem,
+};
+
+use crate::{
+    gateway::{Gateway, checked_name},
+    ledger::{
+        LedgerError,
+        api_keys::{self, Holder},
+        directory, providers,
+    },
+    principal::Owner,
+};
+
+/// The most providers of one workspace, revoked ones included.
+const MAX_PROVIDERS: i64 = 10_000;
+const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
+
+/// Makes a provider, which can verify proofs of payments to its payees.
+#[utoipa::path(post, path = "/providers", tag = "owner", request_body = CreateProvider,
+    responses(
+        (status = 201, body = ProviderCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, TOO_MANY"),
+    ), security(("owner" = [])))]
+pub(crate) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    StrictJson(request): StrictJson<CreateProvider>,
+) -> Result<(StatusCode, Json<ProviderCreated>), Problem> {
+    let name = checked_name(&request.name)?;
+    check_payees(&request.payees)?;
+    let provider_id = random_id("prov").map_err(LedgerError::from)?;
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    if providers::count(&mut change, &owner.workspace_id).await? >= MAX_PROVIDERS {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "TOO_MANY",
+            format!("a workspace has at most {MAX_PROVIDERS} providers, revoked ones included"),
+        ));
+    }
+    providers::insert(&mut change, &owner.workspace_id, &provider_id, name, now).await?;
+    for Payee(address) in request.payees {
+        let added =
+            providers::add_payee(&mut change, &owner.workspace_id, &provider_id, address).await?;
+        if !added {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "PAYEE_TAKEN",
+                format!("{address} belongs to another provider"),
+            ));
+        }
+    }
+    let key = new_key(&gateway, &mut change, &owner, &provider_id, now).await?;
+    let seq = directory::advance(&mut change).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    let created = ProviderCreated {
+        provider_id,
+        api_key: key.expose(),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// All providers, revoked ones included, oldest first.
+#[utoipa::path(get, path = "/providers", tag = "owner",
+    responses(
+        (status = 200, body = Vec<ProviderView>),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+    ), security(("owner" = [])))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+) -> Result<Json<Vec<ProviderView>>, Problem> {
+    let mut conn = gateway.ledger.read().await?;
+    let rows = providers::list(&mut conn, &owner.workspace_id).await?;
+    let views = rows
+        .into_iter()
+        .map(|row| ProviderView {
+            provider_id: row.id,
+            name: row.name,
+            payees: row.payees.into_iter().map(Payee).collect(),
+            revoked_at: row.revoked_at,
+        })
+        .collect();
+    Ok(Json(views))
+}
+
+/// Gives a provider a new key. Answers when the old one has ended at every verifier.
+#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = ProviderCreated),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn rotate(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<ProviderCreated>, Problem> {
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    let standing = providers::find(&mut change, &owner.workspace_id, &id).await?;
+    if standing != Some(None) {
+        return Err(Problem::not_found("provider"));
+    }
+    api_keys::end_of_provider(&mut change, &id, now).await?;
+    let key = new_key(&gateway, &mut change, &owner, &id, now).await?;
+    let seq = directory::advance(&mut change).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    gateway.until_followed(seq).await?;
+    Ok(Json(ProviderCreated {
+        provider_id: id,
+        api_key: key.expose(),
+    }))
+}
+
+/// Ends a provider and all of its keys. Answers when it has ended at every verifier.
+#[utoipa::path(post, path = "/providers/{id}/revoke", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = Revoked),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND"),
+    ), security(("owner" = [])))]
+pub(crate) async fn revoke(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<Revoked>, Problem> {
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    let revoked_before = providers::find(&mut change, &owner.workspace_id, &id)
+        .await?
+        .ok_or_else(|| Problem::not_found("provider"))?;
+    providers::revoke(&mut change, &id, now).await?;
+    api_keys::end_of_provider(&mut change, &id, now).await?;
+    let seq = directory::advance(&mut change).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    gateway.until_followed(seq).await?;
+    Ok(Json(Revoked {
+        revoked_at: revoked_before.unwrap_or(now),
+    }))
+}
+
+async fn new_key(
+    gateway: &Gateway,
+    conn: &mut SqliteConnection,
+    owner: &Owner,
+    provider_id: &str,
+    now: Timestamp,
+) -> Result<ApiKey, LedgerError> {
+    let key = ApiKey::generate(KeyKind::Provider)?;
+    let hash = key.hash(&gateway.provider_key_pepper);
+    let holder = Holder::Provider(provider_id);
+    api_keys::insert(conn, key.key_id(), hash, &owner.workspace_id, holder, now).await?;
+    Ok(key)
+}
+
+fn check_payees(payees: &[Payee]) -> Result<(), Problem> {
+    let distinct: HashSet<_> = payees.iter().collect();
+    if !PAYEES.contains(&payees.len()) || distinct.len() != payees.len() {
+        return Err(Problem::invalid("a provider has 1 to 20 payees, each once"));
+    }
+    if payees.iter().any(|Payee(address)| address.is_zero()) {
+        return Err(Problem::invalid("the zero address cannot be paid"));
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Routes of the public port, on one screen.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post, put},
+};
+use x402_service::serve::{Limits, with_limits};
+
+use crate::{
+    agents, directory, gateway::Gateway, openapi, pay, payments, proofs, providers, quote, relay,
+    treasury, verify, workspaces,
+};
+
+const LIMITS: Limits = Limits {
+    body_bytes: 64 * 1024,
+    // The longest wait that /pay takes, and time to answer it.
+    request: Duration::from_secs(75),
+};
+
+/// Every route, as metrics label it; `other` is what matches none.
+pub(crate) const ALL: [&str; 24] = [
+    "/quote",
+    "/pay",
+    "/payments",
+    "/payments/{id}",
+    "/workspaces",
+    "/workspace",
+    "/workspace/budget",
+    "/agents",
+    "/agents/{id}/policy",
+    "/agents/{id}/rotate",
+    "/agents/{id}/revoke",
+    "/providers",
+    "/providers/{id}/rotate",
+    "/providers/{id}/revoke",
+    "/treasury",
+    "/treasury/relay",
+    "/proof-keys/rotate",
+    "/.well-known/jwks.json",
+    "/internal/directory",
+    "/verify",
+    "/verify/batch",
+    "/openapi.json",
+    "/docs",
+    OTHER,
+];
+const OTHER: &str = "other";
+
+/// The routes and their limits.
+pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
+    let routes = Router::new()
+        .route("/quote", post(quote::quote))
+        .route("/pay", post(pay::pay))
+        .route("/payments", get(payments::list))
+        .route("/payments/{id}", get(payments::show))
+        .route("/workspaces", post(workspaces::create))
+        .route("/workspace", get(workspaces::show))
+        .route("/workspace/budget", put(workspaces::set_budget))
+        .route("/agents", get(agents::list).post(agents::create))
+        .route("/agents/{id}/policy", put(agents::set_policy))
+        .route("/agents/{id}/rotate", post(agents::rotate))
+        .route("/agents/{id}/revoke", post(agents::revoke))
+        .route("/providers", get(providers::list).post(providers::create))
+        .route("/providers/{id}/rotate", post(providers::rotate))
+        .route("/providers/{id}/revoke", post(providers::revoke))
+        .route("/treasury", get(treasury::show).post(treasury::attach))
+        .route("/treasury/relay", post(relay::relay))
+        .route("/proof-keys/rotate", post(proofs::rotate))
+        .route("/.well-known/jwks.json", get(proofs::jwks))
+        .route("/internal/directory", get(directory::follow))
+        .merge(handed_on())
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .with_state(Arc::clone(&gateway));
+    with_limits(routes, LIMITS).layer(middleware::from_fn_with_state(gateway, count))
+}
+
+fn handed_on() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/verify", post(verify::hand_on))
+        .route("/verify/batch", post(verify::hand_on))
+        .layer(DefaultBodyLimit::max(verify::MAX_BODY))
+}
+
+async fn count(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = path.as_ref().map_or(OTHER, MatchedPath::as_str);
+    gateway.metrics.answered(route, response.status());
+    response
+}

@@ -1,0 +1,137 @@
+//! Driving what is under way to its end: sends again what the chain does not know, fails what is
+//! final and reverted, releases what was reserved and never signed.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use jiff::SignedDuration;
+use x402_schemas::{
+    codes::PaymentFailure,
+    index::Tip,
+    payment::PaymentStatus,
+};
+use x402_service::clock;
+
+use super::RoundError;
+use crate::{
+    chain::Known,
+    gateway::Gateway,
+    ledger::{
+        LedgerError,
+        payments::{self, Failure, Unsettled},
+        transitions,
+    },
+    pay::broadcast,
+};
+
+/// The most payments that are looked after in one round; the lowest nonces come first.
+const MAX_RECOVERED: u32 = 1_000;
+/// Questions to the chain that are open at once.
+const CONCURRENCY: usize = 16;
+/// A payment this young is being sent right now.
+const YOUNG: SignedDuration = SignedDuration::from_secs(2);
+/// A sender that takes this long to sign has ended some way that it could not tell.
+const RESERVED_TOO_LONG: SignedDuration = SignedDuration::from_mins(2);
+/// The longest that one round may take of the follower's time.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Looks after everything that is under way.
+pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), RoundError> {
+    release_unsigned(gateway, RESERVED_TOO_LONG).await?;
+    let under_way = {
+        let mut conn = gateway.ledger.read().await?;
+        payments::unsettled(&mut conn, MAX_RECOVERED).await?
+    };
+    let now = clock::now();
+    let old: Vec<&Unsettled> = under_way
+        .iter()
+        .filter(|one| now.duration_since(one.payment.updated_at) >= YOUNG)
+        .collect();
+    let round = stream::iter(old).for_each_concurrent(CONCURRENCY, |one| look_after(gateway, one, tip));
+    if tokio::time::timeout(ROUND_TIMEOUT, round).await.is_err() {
+        tracing::warn!("the chain is slow; payments under way are looked after again in the next round");
+    }
+    Ok(())
+}
+
+/// Fails every payment that has been reserved for `at_least` without being signed. Nothing was sent
+/// for it, and a signature that comes too late finds it failed.
+pub(crate) async fn release_unsigned(
+    gateway: &Gateway,
+    at_least: SignedDuration,
+) -> Result<usize, LedgerError> {
+    let now = clock::now();
+    let since = now.saturating_sub(at_least).unwrap_or(now);
+    let ids = {
+        let mut conn = gateway.ledger.read().await?;
+        payments::reserved_before(&mut conn, since).await?
+    };
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let failure = Failure {
+        code: PaymentFailure::WalletError,
+        detail: "the gateway stopped before it signed; nothing was sent, get a new quote and try again".to_owned(),
+    };
+    let mut released = Vec::new();
+    let mut change = gateway.ledger.write().await?;
+    for id in ids {
+        if transitions::fail_unsigned(&mut change, &id, &failure, now).await? {
+            released.push(id);
+        }
+    }
+    change.commit().await?;
+    for id in &released {
+        gateway.metrics.stepped_to(PaymentStatus::Failed);
+        gateway.metrics.failed(failure.code);
+        gateway.waiters.wake(id);
+    }
+    Ok(released.len())
+}
+
+async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
+    let payment = &one.payment;
+    let Some(hash) = payment.tx_hash else {
+        return;
+    };
+    match gateway.chain.look_up(hash).await {
+        Ok(Known::No) => broadcast::hand_over(gateway, &payment.id, &one.raw).await,
+        Ok(Known::Mined {
+            block_number,
+            succeeded: false,
+        }) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
+            if let Err(error) = fail_reverted(gateway, one, block_number).await {
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(error, payment = payment.id, "a reverted payment is not released yet");
+            }
+        }
+        // Waiting, or mined and the index's to tell.
+        Ok(Known::Waiting | Known::Mined { .. }) => (),
+        Err(error) => {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::debug!(error, payment = payment.id, "the chain could not be asked for a payment");
+        }
+    }
+}
+
+/// Its transaction is in a final block and moved nothing: it never will.
+async fn fail_reverted(
+    gateway: &Gateway,
+    one: &Unsettled,
+    block_number: u64,
+) -> Result<(), LedgerError> {
+    let failure = Failure {
+        code: PaymentFailure::TransactionFailed,
+        detail: format!("the transaction was mined in block {block_number} and reverted; nothing was paid"),
+    };
+    let id = &one.payment.id;
+    let mut change = gateway.ledger.write().await?;
+    let failed = transitions::fail_reverted(&mut change, id, &failure, clock::now()).await?;
+    change.commit().await?;
+    if failed {
+        gateway.metrics.stepped_to(PaymentStatus::Failed);
+        gateway.metrics.failed(failure.code);
+        gateway.waiters.wake(id);
+    }
+    Ok(())
+}

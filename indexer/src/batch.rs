@@ -1,0 +1,126 @@
+//! A batch: the rows of one change of the index and the commit that publishes them. Pure.
+//!
+//! Either it adds blocks or it removes them, never both, so that no row is there twice under one number.
+
+use x402_schemas::{
+    index::{BlockRow, CommitRow, TransferRow},
+    network::Network,
+};
+
+use crate::{decode::Found, reorg::Header};
+
+/// Rows to write, and what holds once they are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Rows of `transfers`.
+    pub transfers: Vec<TransferRow>,
+    /// Rows of `blocks`.
+    pub blocks: Vec<BlockRow>,
+    /// The row of `commits`, to be written last.
+    pub commit: CommitRow,
+}
+
+/// Where a batch belongs: its chain, its number, and the chain's finalized block.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// The chain.
+    pub network: Network,
+    /// The batch's number.
+    pub version: u64,
+    /// The finalized block as the batch is written.
+    pub finalized: u64,
+    /// Now, Unix milliseconds.
+    pub written_at: i64,
+}
+
+impl Batch {
+    /// The index goes on from `from` to the last of `headers`; `None` without a header. Backfill keeps only the last
+    /// header of a range: the ones before are final and no reorg will ask for them.
+    pub fn added(stamp: Stamp, from: u64, headers: &[Header], found: &[Found]) -> Option<Self> {
+        let tip = headers.last()?;
+        let transfers: Vec<_> = found
+            .iter()
+            .map(|found| TransferRow::new(&found.transfer, found.tx_index, stamp.version, false))
+            .collect();
+        let rows = count(&transfers);
+        Some(Self {
+            transfers,
+            blocks: headers.iter().map(|header| block(stamp, header)).collect(),
+            commit: CommitRow {
+                rows,
+                ..commit(stamp, from, tip.number, tip)
+            },
+        })
+    }
+
+    /// The index goes back to `ancestor`, from `last` or from wherever rows above are found.
+    pub fn removed(
+        stamp: Stamp,
+        ancestor: &Header,
+        last: u64,
+        transfers: &[TransferRow],
+        blocks: &[BlockRow],
+    ) -> Self {
+        let from = ancestor.number.saturating_add(1);
+        let last_of_rows = transfers
+            .iter()
+            .map(|row| row.block_number)
+            .chain(blocks.iter().map(|row| row.number))
+            .max();
+        let to = last.max(last_of_rows.unwrap_or(last)).max(from);
+        Self {
+            transfers: transfers
+                .iter()
+                .map(|row| row.tombstone(stamp.version))
+                .collect(),
+            blocks: blocks
+                .iter()
+                .map(|row| BlockRow {
+                    version: stamp.version,
+                    is_deleted: 1,
+                    ..*row
+                })
+                .collect(),
+            commit: CommitRow {
+                retracted: count(transfers),
+                ..commit(stamp, from, to, ancestor)
+            },
+        }
+    }
+}
+
+fn commit(stamp: Stamp, from_block: u64, to_block: u64, tip: &Header) -> CommitRow {
+    CommitRow {
+        chain_id: stamp.network.chain_id(),
+        seq: stamp.version,
+        from_block,
+        to_block,
+        tip_number: tip.number,
+        tip_hash: tip.hash.0,
+        tip_time: seconds(tip.time),
+        finalized: stamp.finalized,
+        rows: 0,
+        retracted: 0,
+        written_at: stamp.written_at,
+    }
+}
+
+fn block(stamp: Stamp, header: &Header) -> BlockRow {
+    BlockRow {
+        chain_id: stamp.network.chain_id(),
+        number: header.number,
+        hash: header.hash.0,
+        parent_hash: header.parent_hash.0,
+        time: seconds(header.time),
+        version: stamp.version,
+        is_deleted: 0,
+    }
+}
+
+fn seconds(time: u64) -> u32 {
+    u32::try_from(time).unwrap_or(u32::MAX)
+}
+
+fn count<T>(rows: &[T]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,246 @@
+//! Start: everything that can be wrong with the settings is found here, before a task runs.
+//!
+//! The one owner of the index's schema. Ends a dead run's unfinished batch first (see [`crate::recovery`]), so that
+//! from the first commit on readers see only what this run has verified.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy::primitives::{Address, U256};
+use prometheus::Registry;
+use tokio::sync::watch;
+use x402_schemas::{
+    amount,
+    index::{self, Tip},
+    network::Network,
+};
+use x402_service::{admin::Readiness, lifecycle::Tasks};
+
+use crate::{
+    batch::Batch,
+    config::IndexerConfig,
+    metrics::Metrics,
+    range::RangeSize,
+    recovery,
+    reorg::Window,
+    run::{Progress, Run, stamp},
+    source::{Source, SourceError},
+    stored::Stored,
+    writer::Writer,
+};
+
+/// A running indexer; it stops with the tasks that it was started among.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexer {
+    network: Network,
+}
+
+/// Why the indexer cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A metric of the same name is registered already.
+    #[error("the indexer's metrics could not be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// The node does not answer as it should.
+    #[error("the chain could not be read; check --rpc-url")]
+    Node(#[from] SourceError),
+    /// ClickHouse does not answer as it should.
+    #[error("the index could not be prepared; check --clickhouse-url, user and password")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    /// Nothing lives at the token's address.
+    #[error("there is no contract at {token} on {network}; check --token and --rpc-url")]
+    NoToken {
+        /// The address.
+        token: Address,
+        /// Where.
+        network: Network,
+    },
+    /// Amounts would be read wrongly.
+    #[error(
+        "the token {token} on {network} does not say that it has 18 decimals (it says {found:?}); check --token"
+    )]
+    NotEighteenDecimals {
+        /// The address.
+        token: Address,
+        /// Where.
+        network: Network,
+        /// What it says, if it says anything.
+        found: Option<U256>,
+    },
+    /// The index holds the transfers of another token.
+    #[error(
+        "the index holds transfers of {indexed}, not of {configured}; check --token, or use another --clickhouse-database"
+    )]
+    OtherToken {
+        /// The token of the rows.
+        indexed: Address,
+        /// The token of the settings.
+        configured: Address,
+    },
+    /// The chain does not reach there.
+    #[error("the chain ends at block {head}, before --from-block {from_block}")]
+    FromBlockAhead {
+        /// Where the chain ends.
+        head: u64,
+        /// Where to begin.
+        from_block: u64,
+    },
+    /// Rows that no run of ours can have left.
+    #[error("the database has rows that no commit explains; use another --clickhouse-database")]
+    UnexplainedRows,
+}
+
+impl Indexer {
+    /// Checks node, token and database, ends what a dead run left unfinished, and starts to follow the chain. `wake`
+    /// carries the number of the last commit: those who wait for it need not poll.
+    pub async fn start(
+        config: &IndexerConfig,
+        registry: &Registry,
+        readiness: Readiness,
+        wake: watch::Sender<u64>,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::register(registry)?);
+        let source = Source::new(config, Arc::clone(&metrics));
+        let network = check_token(&source, config.token).await?;
+        let client = config.clickhouse();
+        index::migrate(&client, &config.clickhouse_database).await?;
+        let stored = Stored::new(client.clone(), network);
+        let tip = stored.tip().await?;
+        let opening = Opening {
+            config,
+            source: &source,
+            stored: &stored,
+            network,
+        };
+        let writer = |seq| {
+            Writer::new(
+                client.clone(),
+                seq,
+                Arc::clone(&metrics),
+                readiness.clone(),
+                wake.clone(),
+            )
+        };
+        let (window, writer, finalized) = match tip {
+            None => opening.begin(writer(0)).await?,
+            Some(tip) => opening.resume(&tip, writer(tip.seq)).await?,
+        };
+        tracing::info!(%network, token = %config.token, block = window.tip().number, seq = writer.seq(), "indexing");
+        let run = Run {
+            source,
+            stored,
+            writer,
+            window,
+            network,
+            token: config.token,
+            finalized,
+            range: RangeSize::new(config.max_range),
+            poll: Duration::from_millis(config.poll_ms),
+            metrics,
+            readiness,
+            progress: Progress::default(),
+            lower_heads: 0,
+        };
+        tasks.spawn("indexer", run.run(tasks.stop_token()));
+        Ok(Self { network })
+    }
+
+    /// The network that the node is on.
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+}
+
+/// The network that the node is on, if it has a token of 18 decimals there.
+pub(crate) async fn check_token(source: &Source, token: Address) -> Result<Network, StartError> {
+    let network = source.network().await?;
+    if !source.has_code().await? {
+        return Err(StartError::NoToken { token, network });
+    }
+    let found = source.decimals().await?;
+    if found == Some(U256::from(amount::DECIMALS)) {
+        Ok(network)
+    } else {
+        Err(StartError::NotEighteenDecimals {
+            token,
+            network,
+            found,
+        })
+    }
+}
+
+/// What is known as the index is opened.
+struct Opening<'a> {
+    config: &'a IndexerConfig,
+    source: &'a Source,
+    stored: &'a Stored,
+    network: Network,
+}
+
+impl Opening<'_> {
+    /// An empty index: its first commit says from where on it counts.
+    async fn begin(&self, mut writer: Writer) -> Result<(Window, Writer, u64), StartError> {
+        if self.stored.token().await?.is_some() {
+            return Err(StartError::UnexplainedRows);
+        }
+        let head = self.source.head().await?.header.number;
+        let finalized = self.source.finalized(head).await?;
+        let from_block = self.config.first_block(self.network);
+        let below = from_block.saturating_sub(1);
+        if below > head {
+            return Err(StartError::FromBlockAhead { head, from_block });
+        }
+        // Begins at a final block, so that no reorg can take the ground away.
+        let base = self.source.block(below.min(finalized)).await?.header;
+        let stamp = stamp(self.network, writer.seq(), finalized);
+        if let Some(batch) = Batch::added(stamp, base.number, &[base], &[]) {
+            writer.publish(&batch).await;
+        }
+        Ok((Window::new(base), writer, finalized))
+    }
+
+    /// An index that has commits: goes on from the last, without what came after it.
+    async fn resume(
+        &self,
+        tip: &Tip,
+        mut writer: Writer,
+    ) -> Result<(Window, Writer, u64), StartError> {
+        let configured = self.config.token;
+        if let Some(indexed) = self.stored.token().await?
+            && indexed != configured
+        {
+            return Err(StartError::OtherToken {
+                indexed,
+                configured,
+            });
+        }
+        let mut window = self.stored.window(tip).await?;
+        let Some(leftovers) = self
+            .stored
+            .leftovers(tip.seq, window.floor().number)
+            .await?
+        else {
+            return Ok((window, writer, tip.finalized));
+        };
+        let roll_back =
+            recovery::recover(&window, tip.seq, leftovers).ok_or(StartError::UnexplainedRows)?;
+        let ancestor = roll_back.ancestor;
+        let transfers = self
+            .stored
+            .transfers_above(ancestor.number, tip.seq)
+            .await?;
+        let blocks = self.stored.blocks_above(ancestor.number, tip.seq).await?;
+        let before = roll_back.version.saturating_sub(1);
+        // The old word on what is final: the tip is not compared with the chain yet.
+        let stamp = stamp(self.network, before, tip.finalized);
+        let batch = Batch::removed(stamp, &ancestor, tip.block_number, &transfers, &blocks);
+        tracing::warn!(
+            ancestor = ancestor.number,
+            transfers = batch.commit.retracted,
+            "an earlier run died within a batch; its rows are retracted and indexed again"
+        );
+        writer.publish(&batch).await;
+        window.retract_to(ancestor.number);
+        Ok((window, writer, tip.finalized))
+    }
+}

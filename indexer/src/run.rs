@@ -1,0 +1,317 @@
+//! The loop: while far behind, ranges of final blocks; then block by block.
+//!
+//! A round reads, decides by pure functions, publishes, and only then remembers: a round that fails or is dropped has
+//! changed nothing that the next one does not find. Ends on stop, or when the chain breaks a promise of finality.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy::primitives::{Address, B256};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use x402_schemas::network::Network;
+use x402_service::{admin::Readiness, clock};
+
+use crate::{
+    batch::{Batch, Stamp},
+    decode::{self, Found, Place, TokenLog},
+    metrics::{self, Metrics},
+    range::RangeSize,
+    reorg::{Header, Step, Window, advance},
+    source::{Block, Source, SourceError},
+    stored::Stored,
+    writer::Writer,
+};
+
+mod backfill;
+mod follow;
+mod progress;
+
+pub(crate) use backfill::by_block;
+pub(crate) use progress::Progress;
+
+/// A round in hand may finish within this when asked to stop; then it is dropped, which costs nothing but repetition.
+const STOP_GRACE: Duration = Duration::from_millis(1_500);
+
+/// From this many blocks behind the head on, final blocks are read in ranges.
+const BACKFILL_BLOCKS: u64 = 64;
+
+/// The pause after a failed round: doubled with each in a row, from the first to the second.
+const PAUSE_AFTER_FAILURE: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Failed rounds in a row after which the service says that it is not ready: a single one is a node's hiccup.
+const FAILURES_TO_UNREADY: u32 = 3;
+
+/// Blocks whose logs and transactions are read at a time.
+const BLOCKS_IN_FLIGHT: usize = 4;
+
+/// Why the indexer cannot go on, whatever it tries.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    /// The chain has replaced a block that was final when it was indexed.
+    #[error(
+        "the chain left block {number} ({indexed}), which was final, for {chain}: the index cannot follow. \
+         If the chain was started anew, use another --clickhouse-database"
+    )]
+    FinalBlockReplaced {
+        /// Its height.
+        number: u64,
+        /// The block that is indexed.
+        indexed: B256,
+        /// The block that the chain has now.
+        chain: B256,
+    },
+}
+
+/// Why a round came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoundError {
+    #[error("the chain could not be read")]
+    Node(#[from] SourceError),
+    #[error("the index could not be read; is ClickHouse reachable?")]
+    Index(#[from] clickhouse::error::Error),
+    #[error(transparent)]
+    Halt(#[from] Halt),
+}
+
+/// When the next round begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// At once: there is more to do.
+    Again,
+    /// After a while: the index is where the chain is.
+    Rest,
+}
+
+/// Everything that the loop holds.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) source: Source,
+    pub(crate) stored: Stored,
+    pub(crate) writer: Writer,
+    pub(crate) window: Window,
+    pub(crate) network: Network,
+    pub(crate) token: Address,
+    /// Never falls, whatever a node says later.
+    pub(crate) finalized: u64,
+    pub(crate) range: RangeSize,
+    pub(crate) poll: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Readiness,
+    pub(crate) progress: Progress,
+    /// Rounds in a row in which the head was below our tip, on our own chain.
+    pub(crate) lower_heads: u32,
+}
+
+impl Run {
+    /// Follows the chain until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
+        let mut failures: u32 = 0;
+        while !stop.is_cancelled() {
+            let grace = async {
+                stop.cancelled().await;
+                tokio::time::sleep(STOP_GRACE).await;
+            };
+            let outcome = tokio::select! {
+                outcome = self.round() => outcome,
+                () = grace => break,
+            };
+            let pause = match outcome {
+                Ok(pace) => {
+                    failures = 0;
+                    if pace == Pace::Again {
+                        continue;
+                    }
+                    self.poll
+                }
+                Err(RoundError::Halt(halt)) => {
+                    self.readiness.not_ready(halt.to_string());
+                    return Err(halt);
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.failed(&error, failures)
+                }
+            };
+            let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self) -> Result<Pace, RoundError> {
+        let head = self.source.head().await?;
+        let tip = self.window.tip();
+        let lag = head.header.number.saturating_sub(tip.number);
+        let pace = if lag > BACKFILL_BLOCKS {
+            self.finalized_at(&head).await?;
+            if self.finalized > tip.number {
+                self.backfill().await
+            } else {
+                self.follow(head.clone()).await
+            }
+        } else {
+            self.follow(head.clone()).await
+        }?;
+        self.report(&head.header, pace);
+        Ok(pace)
+    }
+
+    /// Asks what is final. A lower answer than before comes from a node that lags, and changes nothing.
+    async fn finalized_at(&mut self, head: &Block) -> Result<(), SourceError> {
+        let finalized = self.source.finalized(head.header.number).await?;
+        self.finalized = self.finalized.max(finalized);
+        Ok(())
+    }
+
+    /// Walks from a header of the chain down to what we share, and removes what is above.
+    async fn leave_branch(&mut self, seen: Header) -> Result<Pace, RoundError> {
+        let mut seen = seen;
+        loop {
+            match advance(&self.window, &seen) {
+                Step::Reorg { ancestor, depth } => return self.retract(ancestor, depth).await,
+                // Strictly downwards, and not below the window: the walk ends.
+                Step::NeedAncestor { number } => seen = self.source.block(number).await?.header,
+                // The chain came back to us while we looked.
+                Step::Extend | Step::Current => return Ok(Pace::Again),
+                Step::TooDeep { floor, .. } => {
+                    // A single odd reply is no reason to halt; the final block itself decides.
+                    let chain = self.source.block(floor.number).await?.header;
+                    if chain.hash == floor.hash {
+                        return Ok(Pace::Again);
+                    }
+                    let (number, indexed) = (floor.number, floor.hash);
+                    let chain = chain.hash;
+                    return Err(Halt::FinalBlockReplaced {
+                        number,
+                        indexed,
+                        chain,
+                    }
+                    .into());
+                }
+            }
+        }
+    }
+
+    /// Removes the blocks above `ancestor`: in the index first, in memory last.
+    async fn retract(&mut self, ancestor: Header, depth: u64) -> Result<Pace, RoundError> {
+        let (seq, last) = (self.writer.seq(), self.window.tip().number);
+        let transfers = self.stored.transfers_above(ancestor.number, seq).await?;
+        let blocks = self.stored.blocks_above(ancestor.number, seq).await?;
+        let batch = Batch::removed(self.stamp(), &ancestor, last, &transfers, &blocks);
+        tracing::warn!(
+            ancestor = ancestor.number,
+            depth,
+            transfers = batch.commit.retracted,
+            "reorg: blocks left the chain"
+        );
+        self.writer.publish(&batch).await;
+        self.window.retract_to(ancestor.number);
+        self.lower_heads = 0;
+        self.metrics.reorgs_total.inc();
+        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
+        self.metrics.reorg_depth_blocks.observe(f64::from(depth));
+        Ok(Pace::Again)
+    }
+
+    /// The transfers among the logs of several blocks, in order; each block comes with its time if that is known.
+    async fn decode(
+        &self,
+        blocks: Vec<(Option<u64>, Vec<TokenLog>)>,
+    ) -> Result<Vec<Found>, SourceError> {
+        let blocks: Vec<_> = blocks
+            .into_iter()
+            .map(|(time, logs)| decode_block(&self.source, self.network, self.token, time, logs))
+            .collect();
+        let found: Vec<Vec<Found>> = stream::iter(blocks)
+            .buffered(BLOCKS_IN_FLIGHT)
+            .try_collect()
+            .await?;
+        Ok(found.concat())
+    }
+
+    fn stamp(&self) -> Stamp {
+        stamp(self.network, self.writer.seq(), self.finalized)
+    }
+
+    fn failed(&self, error: &RoundError, failures: u32) -> Duration {
+        let (shortest, longest) = PAUSE_AFTER_FAILURE;
+        let doublings = failures.saturating_sub(1).min(16);
+        let pause = shortest
+            .saturating_mul(2_u32.saturating_pow(doublings))
+            .min(longest);
+        if failures >= FAILURES_TO_UNREADY {
+            self.readiness.not_ready(error.to_string());
+        }
+        let error: &(dyn std::error::Error + 'static) = error;
+        tracing::warn!(
+            error,
+            failures,
+            "a round of indexing came to nothing; trying again"
+        );
+        pause
+    }
+
+    fn report(&mut self, head: &Header, pace: Pace) {
+        let tip = self.window.tip();
+        let lag_blocks = head.number.saturating_sub(tip.number);
+        self.metrics.head_block.set(metrics::gauge(head.number));
+        self.metrics
+            .finalized_block
+            .set(metrics::gauge(self.finalized));
+        self.metrics.indexed_block.set(metrics::gauge(tip.number));
+        self.metrics.lag_blocks.set(metrics::gauge(lag_blocks));
+        let lag_seconds = head.time.saturating_sub(tip.time);
+        self.metrics.lag_seconds.set(metrics::gauge(lag_seconds));
+        if lag_blocks <= BACKFILL_BLOCKS {
+            // A head below the tip is reported where it is noticed.
+            if pace == Pace::Rest && lag_blocks == 0 && self.lower_heads == 0 {
+                self.readiness.ready();
+            }
+            self.progress.done(tip.number);
+        } else {
+            self.readiness.not_ready(format!(
+                "backfill: {lag_blocks} blocks behind the head {}",
+                head.number
+            ));
+            self.progress
+                .tell(tip.number, head.number, self.metrics.rows_total.get());
+        }
+    }
+}
+
+/// The stamp of the batch after `seq`.
+pub(crate) fn stamp(network: Network, seq: u64, finalized: u64) -> Stamp {
+    Stamp {
+        network,
+        version: seq.saturating_add(1),
+        finalized,
+        written_at: clock::now().as_millisecond(),
+    }
+}
+
+/// The transfers among one block's logs, with the transactions that made them.
+pub(crate) async fn decode_block(
+    source: &Source,
+    network: Network,
+    token: Address,
+    time: Option<u64>,
+    logs: Vec<TokenLog>,
+) -> Result<Vec<Found>, SourceError> {
+    let wanted = decode::transactions(token, &logs);
+    let Some(first) = logs.first().filter(|_| !wanted.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let calls = source.calls(first.block_hash, &wanted).await?;
+    let time = match time.or(first.block_time) {
+        Some(time) => time,
+        None => source.block_by_hash(first.block_hash).await?.header.time,
+    };
+    let place = Place {
+        network,
+        token,
+        number: first.block_number,
+        hash: first.block_hash,
+        time,
+    };
+    Ok(decode::decode(&place, &logs, &calls))
+}

@@ -1,0 +1,240 @@
+//! What a node replies, read strictly.
+//!
+//! A log that lacks a field, stands in another block than the one asked for, or comes out of order makes the whole
+//! reply unusable: such replies come from nodes in the middle of a reorg, or worse.
+
+use std::collections::HashMap;
+
+use alloy::primitives::{Address, B256, Bloom, BloomInput, Bytes, U64};
+use serde::Deserialize;
+
+use crate::{
+    decode::{Call, Calls, TokenLog},
+    reorg::Header,
+};
+
+/// How a node contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inconsistency {
+    /// Asked for one block, given another.
+    #[error("block {asked} was asked for and block {given} given")]
+    OtherBlock {
+        /// The number asked for.
+        asked: u64,
+        /// The number given.
+        given: u64,
+    },
+    /// A log that says it is of another block, or of none.
+    #[error("a log of another block than asked for")]
+    LogOfOtherBlock,
+    /// A log of a contract that was not asked for.
+    #[error("a log of another contract than asked for")]
+    LogOfOtherContract,
+    /// A log that a reorg removed.
+    #[error("a log that is marked as removed")]
+    RemovedLog,
+    /// A log without its place in the block.
+    #[error("a log without transaction, place or block")]
+    IncompleteLog,
+    /// Logs that do not ascend strictly: one is missing its turn or there twice.
+    #[error("logs out of order, or one of them twice")]
+    LogsOutOfOrder,
+    /// Two blocks of the same number in one reply.
+    #[error("logs of two blocks with the same number")]
+    TwoForks,
+    /// A transaction that is not, or no longer, in the block of its log.
+    #[error("a transaction that is not in the block of its log")]
+    TransactionElsewhere,
+}
+
+/// A block as far as an index needs it.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// What links it to others.
+    pub header: Header,
+    bloom: Bloom,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BlockReply<T> {
+    number: U64,
+    hash: B256,
+    parent_hash: B256,
+    timestamp: U64,
+    logs_bloom: Bloom,
+    #[serde(default = "Vec::new")]
+    transactions: Vec<T>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TransactionReply {
+    hash: B256,
+    block_hash: Option<B256>,
+    from: Address,
+    to: Option<Address>,
+    input: Bytes,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogReply {
+    address: Address,
+    topics: Vec<B256>,
+    data: Bytes,
+    block_hash: Option<B256>,
+    block_number: Option<U64>,
+    block_timestamp: Option<U64>,
+    transaction_hash: Option<B256>,
+    transaction_index: Option<U64>,
+    log_index: Option<U64>,
+    #[serde(default)]
+    removed: bool,
+}
+
+/// The logs of one block, as promised by its header.
+pub(super) fn of_block(
+    token: Address,
+    header: &Header,
+    replies: Vec<LogReply>,
+) -> Result<Vec<TokenLog>, Inconsistency> {
+    let logs = of_range(token, header.number, header.number, replies)?;
+    if logs.iter().any(|log| log.block_hash != header.hash) {
+        return Err(Inconsistency::LogOfOtherBlock);
+    }
+    Ok(logs)
+}
+
+/// The logs of a range of blocks.
+pub(super) fn of_range(
+    token: Address,
+    from: u64,
+    to: u64,
+    replies: Vec<LogReply>,
+) -> Result<Vec<TokenLog>, Inconsistency> {
+    let logs = replies
+        .into_iter()
+        .map(TokenLog::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    for log in &logs {
+        if log.address != token {
+            return Err(Inconsistency::LogOfOtherContract);
+        }
+        if !(from..=to).contains(&log.block_number) {
+            return Err(Inconsistency::LogOfOtherBlock);
+        }
+    }
+    for pair in logs.array_windows() {
+        let [a, b] = pair;
+        if (a.block_number, a.log_index) >= (b.block_number, b.log_index) {
+            return Err(Inconsistency::LogsOutOfOrder);
+        }
+        if a.block_number == b.block_number && a.block_hash != b.block_hash {
+            return Err(Inconsistency::TwoForks);
+        }
+    }
+    Ok(logs)
+}
+
+impl Block {
+    /// A bloom without the token proves that it wrote no log here; one with it proves nothing.
+    pub fn may_have_logs_of(&self, token: Address) -> bool {
+        self.bloom.contains_input(BloomInput::Raw(token.as_slice()))
+    }
+
+    /// Refuses a block of another number than was asked for.
+    pub(super) const fn must_be(&self, asked: u64) -> Result<(), Inconsistency> {
+        let given = self.header.number;
+        if given == asked {
+            Ok(())
+        } else {
+            Err(Inconsistency::OtherBlock { asked, given })
+        }
+    }
+}
+
+impl<T> From<BlockReply<T>> for Block {
+    fn from(reply: BlockReply<T>) -> Self {
+        Self {
+            header: Header {
+                number: reply.number.wrapping_to(),
+                hash: reply.hash,
+                parent_hash: reply.parent_hash,
+                time: reply.timestamp.wrapping_to(),
+            },
+            bloom: reply.logs_bloom,
+        }
+    }
+}
+
+impl BlockReply<TransactionReply> {
+    /// What the wanted transactions asked for; each must be in this block.
+    pub(super) fn calls(self, block: B256, wanted: &[B256]) -> Result<Calls, Inconsistency> {
+        let mut replies: HashMap<B256, TransactionReply> = self
+            .transactions
+            .into_iter()
+            .map(|reply| (reply.hash, reply))
+            .collect();
+        wanted
+            .iter()
+            .map(|hash| {
+                let reply = replies
+                    .remove(hash)
+                    .ok_or(Inconsistency::TransactionElsewhere)?;
+                Ok((*hash, reply.call_in(block, *hash)?))
+            })
+            .collect()
+    }
+}
+
+impl TransactionReply {
+    /// What it asked for, if it is the transaction `hash` of the block `block`.
+    pub(super) fn call_in(self, block: B256, hash: B256) -> Result<Call, Inconsistency> {
+        if self.hash != hash || self.block_hash != Some(block) {
+            return Err(Inconsistency::TransactionElsewhere);
+        }
+        Ok(Call {
+            from: self.from,
+            to: self.to,
+            input: self.input,
+        })
+    }
+}
+
+impl TryFrom<LogReply> for TokenLog {
+    type Error = Inconsistency;
+
+    fn try_from(reply: LogReply) -> Result<Self, Inconsistency> {
+        if reply.removed {
+            return Err(Inconsistency::RemovedLog);
+        }
+        let index = |index: Option<U64>| index.and_then(|index| u32::try_from(index).ok());
+        let place = (
+            reply.block_number,
+            reply.block_hash,
+            reply.transaction_hash,
+            index(reply.transaction_index),
+            index(reply.log_index),
+        );
+        let (Some(number), Some(block_hash), Some(tx_hash), Some(tx_index), Some(log_index)) =
+            place
+        else {
+            return Err(Inconsistency::IncompleteLog);
+        };
+        Ok(Self {
+            address: reply.address,
+            topics: reply.topics,
+            data: reply.data,
+            block_number: number.wrapping_to(),
+            block_hash,
+            block_time: reply.block_timestamp.map(|time| time.wrapping_to()),
+            tx_hash,
+            tx_index,
+            log_index,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Batches in, rows and the commit that publishes them out.
+//!
+//! Rows first, the commit last. While ClickHouse does not acknowledge an insert it is tried again, for ever: the same
+//! rows under the same number replace themselves. Giving up is the caller's: drop the future. Whoever follows the index
+//! in this process is woken after each commit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable};
+use clickhouse::{Client, RowOwned, RowWrite, error::Error};
+use futures::future;
+use tokio::sync::watch;
+use x402_schemas::index::CommitRow;
+use x402_service::admin::Readiness;
+
+use crate::{batch::Batch, metrics::Metrics};
+
+/// The longest wait for ClickHouse to acknowledge an insert.
+const INSERT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Writes one chain's index. There must be no other writer of that chain.
+pub struct Writer {
+    client: Client,
+    seq: u64,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    wake: watch::Sender<u64>,
+}
+
+impl Writer {
+    /// A writer that goes on after batch `seq`.
+    pub fn new(
+        client: Client,
+        seq: u64,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        wake: watch::Sender<u64>,
+    ) -> Self {
+        wake.send_replace(seq);
+        Self {
+            client,
+            seq,
+            metrics,
+            readiness,
+            wake,
+        }
+    }
+
+    /// The last published batch.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Writes and publishes a batch; returns when readers see it.
+    pub async fn publish(&mut self, batch: &Batch) {
+        let timer = self.metrics.insert_seconds.start_timer();
+        future::join(
+            self.store("transfers", &batch.transfers),
+            self.store("blocks", &batch.blocks),
+        )
+        .await;
+        self.commit(&batch.commit).await;
+        timer.observe_duration();
+        self.seq = batch.commit.seq;
+        self.metrics.commits_total.inc();
+        self.metrics.rows_total.inc_by(batch.commit.rows);
+        self.metrics.retracted_total.inc_by(batch.commit.retracted);
+        self.wake.send_replace(self.seq);
+    }
+
+    async fn store<R: RowOwned + RowWrite + Sync>(&self, table: &str, rows: &[R]) {
+        if !rows.is_empty() {
+            self.until_acknowledged(|| self.insert(table, rows)).await;
+        }
+    }
+
+    async fn commit(&self, row: &CommitRow) {
+        let may_be_there = AtomicBool::new(false);
+        self.until_acknowledged(|| async {
+            // A commit whose acknowledgement was lost must not be there twice: nothing replaces rows of this table.
+            if may_be_there.swap(true, Ordering::Relaxed) && self.is_committed(row).await? {
+                return Ok(());
+            }
+            self.insert("commits", std::slice::from_ref(row)).await
+        })
+        .await;
+    }
+
+    async fn is_committed(&self, row: &CommitRow) -> Result<bool, Error> {
+        let query = "SELECT count() FROM commits WHERE chain_id = ? AND seq = ?";
+        let query = self.client.query(query).bind(row.chain_id).bind(row.seq);
+        let count: u64 = timely(query.fetch_one()).await?;
+        Ok(count > 0)
+    }
+
+    async fn insert<R: RowOwned + RowWrite + Sync>(
+        &self,
+        table: &str,
+        rows: &[R],
+    ) -> Result<(), Error> {
+        timely(async {
+            let mut insert = self.client.insert::<R>(table).await?;
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await
+        })
+        .await
+    }
+
+    async fn until_acknowledged<F: Future<Output = Result<(), Error>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(LONGEST_PAUSE)
+            .with_jitter()
+            .without_max_times();
+        let outcome = attempt
+            .retry(pauses)
+            .notify(|error, pause| self.told(error, pause))
+            .await;
+        // The pauses never end, so neither does the retrying.
+        drop(outcome);
+    }
+
+    fn told(&self, error: &Error, pause: Duration) {
+        self.metrics.insert_retries_total.inc();
+        self.readiness
+            .not_ready("ClickHouse does not take rows; they are kept and tried again");
+        let error: &(dyn std::error::Error + 'static) = error;
+        tracing::warn!(
+            error,
+            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "ClickHouse did not take a batch; trying again"
+        );
+    }
+}
+
+async fn timely<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(INSERT_TIMEOUT, answer)
+        .await
+        .unwrap_or(Err(Error::TimedOut))
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
+}

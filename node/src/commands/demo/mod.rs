@@ -1,0 +1,356 @@
+//! `x402 demo`: everything, running, on this machine.
+//!
+//! Nothing is staged: the chain node, ClickHouse and the services are the real ones, the agent and the
+//! paid API use only the SDKs, and the last lines of each purchase are read back from ClickHouse.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use alloy::primitives::Address;
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use indicatif::MultiProgress;
+use reqwest::{Method, Request, Url};
+use secrecy::SecretString;
+use x402_agent::{AgentClient, AgentConfig};
+use x402_schemas::index::{Change, IndexReader};
+use x402_service::{
+    api_key,
+    lifecycle::{GRACE, Tasks, stop_signal},
+};
+
+use self::{
+    api::{ENDPOINTS, Endpoint},
+    setup::Cast,
+};
+use crate::{
+    commands::steps,
+    local::{
+        chain::{Chain, ChainOptions},
+        child::Launcher,
+        clickhouse::{ClickHouse, ClickHouseOptions},
+        install,
+        token::{DEFAULT_ADMIN, LocalToken, MNEE_MAINNET},
+    },
+    stack::{Stack, StackOptions, url_of},
+    terminal::say,
+};
+
+/// The paid API.
+mod api;
+
+/// Workspace, treasury, agent, provider.
+mod setup;
+
+/// Seconds between blocks: short, so that nobody waits, and a real interval, so that waiting shows.
+const BLOCK_SECONDS: u64 = 1;
+/// Protects the demo gateway's seed, which is worth nothing elsewhere.
+const PASSPHRASE: &str = "local demo only";
+/// Index, prices and purchases of the demo.
+const DATABASE: &str = "x402";
+
+/// Flags of `x402 demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Stop after the first purchase.
+    #[arg(long)]
+    once: bool,
+    /// Where the demo keeps its chain, tables and keys; delete it to start over.
+    #[arg(long, default_value = ".x402/demo")]
+    data_dir: PathBuf,
+    /// Where the chain node and ClickHouse are installed on first use.
+    #[arg(long, default_value = ".x402/tools")]
+    tools_dir: PathBuf,
+    /// A ClickHouse to use instead of a local one.
+    #[arg(long, env = "X402_CLICKHOUSE_URL")]
+    clickhouse_url: Option<Url>,
+    /// `fixed`: 8545 chain, 8123 ClickHouse, 4020 gateway, 4030 verifier, 4040 API, 9100 metrics; `any`: free ones.
+    #[arg(long, value_enum, default_value_t = Ports::Fixed)]
+    ports: Ports,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ports {
+    Fixed,
+    Any,
+}
+
+impl Ports {
+    const fn child(self, port: u16) -> Option<u16> {
+        match self {
+            Self::Fixed => Some(port),
+            Self::Any => None,
+        }
+    }
+
+    fn listen(self, port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.child(port).unwrap_or(0)))
+    }
+}
+
+pub(crate) async fn run(args: DemoArgs, tree: &clap::Command) -> anyhow::Result<ExitCode> {
+    let begin = Instant::now();
+    let servers = Servers::start(&args).await?;
+    let tasks = Tasks::new();
+    let outcome = tokio::select! {
+        outcome = perform(&args, tree, &servers, &tasks, begin) => outcome,
+        // Stopping early still stops everything in order.
+        () = stop_signal() => Ok(()),
+    };
+    let code = tasks.run_until(std::future::ready(()), GRACE).await;
+    servers.stop().await?;
+    outcome.map(|()| code)
+}
+
+/// From the token to the purchases; returns when there is nothing more to do.
+async fn perform(
+    args: &DemoArgs,
+    tree: &clap::Command,
+    servers: &Servers,
+    tasks: &Tasks,
+    begin: Instant,
+) -> anyhow::Result<()> {
+    let token = LocalToken::place(&servers.chain, MNEE_MAINNET, DEFAULT_ADMIN).await?;
+    let operator_token = SecretString::from(api_key::random_id("operator")?);
+    let options = StackOptions {
+        rpc_url: servers.chain.url.clone(),
+        clickhouse_url: servers.clickhouse_url.clone(),
+        database: DATABASE.to_owned(),
+        token: None,
+        data_dir: args.data_dir.clone(),
+        passphrase: SecretString::from(PASSPHRASE),
+        operator_token: operator_token.clone(),
+        gateway_listen: args.ports.listen(4020),
+        verifier_listen: args.ports.listen(4030),
+        admin_listen: args.ports.listen(9100),
+        flags: vec![("indexer", "poll-ms", "50".to_owned())],
+    };
+    let stack = Stack::start(tree, &options, tasks).await?;
+    let (gateway, verifier): (Url, Url) = (
+        url_of(stack.gateway).parse()?,
+        url_of(stack.verifier).parse()?,
+    );
+    let cast = match Cast::remembered(&args.data_dir)? {
+        Some(cast) => cast,
+        None => Cast::make(&args.data_dir, &gateway, &operator_token, &token).await?,
+    };
+    let api = api::start(
+        args.ports.listen(4040),
+        verifier.clone(),
+        &cast.provider_key,
+        cast.pay_to,
+        stack.network,
+        tasks,
+    )
+    .await?;
+    introduce(&token, &cast, begin).await?;
+
+    let index = IndexReader::new(
+        clickhouse::Client::default()
+            .with_url(servers.clickhouse_url.as_str())
+            .with_database(DATABASE),
+        stack.network,
+    );
+    let purchases = if args.once { 1 } else { ENDPOINTS.len() };
+    for (number, endpoint) in ENDPOINTS.iter().take(purchases).enumerate() {
+        say(format!(
+            "\nPurchase {}: {} {}{} for {} MNEE",
+            number.saturating_add(1),
+            endpoint.method,
+            api,
+            endpoint.path,
+            endpoint.price
+        ));
+        buy(&gateway, &cast, &api, endpoint, &index).await?;
+        if number == 0 {
+            say(format!(
+                "  first verified purchase {:.1} s after the start",
+                begin.elapsed().as_secs_f32()
+            ));
+        }
+    }
+    if args.once {
+        return Ok(());
+    }
+    show_addresses(&gateway, &verifier, &api, servers, &stack, &cast);
+    // The purchases are over; a service that gives up ends the demo.
+    tasks.stop_token().cancelled().await;
+    Ok(())
+}
+
+/// The chain node and ClickHouse.
+struct Servers {
+    chain: Chain,
+    clickhouse: Option<ClickHouse>,
+    clickhouse_url: Url,
+}
+
+impl Servers {
+    async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+        let begin = Instant::now();
+        let tools = install::ensure(
+            &args.tools_dir,
+            std::env::var_os("PATH").as_deref(),
+            &MultiProgress::new(),
+        )
+        .await?;
+        done("tools", begin.elapsed(), args.tools_dir.display());
+        let launcher = Launcher::new(
+            std::env::current_exe().context("this program's own path is not known")?,
+        )?;
+        let options = ChainOptions {
+            folder: args.data_dir.join("chain"),
+            port: args.ports.child(8545),
+            block_seconds: Some(BLOCK_SECONDS),
+            state: Some(args.data_dir.join("chain/state.json")),
+        };
+        let chain = Chain::start(&launcher, tools.anvil, &options).await?;
+        done(
+            "chain",
+            chain.started_in,
+            format!("{}, a block each second", chain.url),
+        );
+        let (clickhouse, clickhouse_url) = match &args.clickhouse_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let options = ClickHouseOptions {
+                    folder: args.data_dir.join("clickhouse"),
+                    http_port: args.ports.child(8123),
+                };
+                let clickhouse = ClickHouse::start(&launcher, &tools.clickhouse, &options).await?;
+                done("ClickHouse", clickhouse.started_in, &clickhouse.url);
+                let url = clickhouse.url.clone();
+                (Some(clickhouse), url)
+            }
+        };
+        Ok(Self {
+            chain,
+            clickhouse,
+            clickhouse_url,
+        })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.chain.stop().await?;
+        if let Some(clickhouse) = self.clickhouse {
+            clickhouse.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn introduce(token: &LocalToken, cast: &Cast, begin: Instant) -> anyhow::Result<()> {
+    done("services", begin.elapsed(), "indexer, gateway, verifier");
+    let held = token.balance_of(cast.treasury).await?;
+    say(format!(
+        "\n  token      {} (MNEE, at its mainnet address)",
+        token.address
+    ));
+    say(format!(
+        "  treasury   {} holds {held} MNEE; its key is in an encrypted file, the gateway has none",
+        cast.treasury
+    ));
+    say(format!(
+        "  provider   {} is paid for the demo API",
+        cast.pay_to
+    ));
+    Ok(())
+}
+
+/// One purchase through the agent SDK, then the row that it left in ClickHouse.
+async fn buy(
+    gateway: &Url,
+    cast: &Cast,
+    api: &Url,
+    endpoint: &Endpoint,
+    index: &IndexReader,
+) -> anyhow::Result<()> {
+    let config = AgentConfig::new(
+        gateway.clone(),
+        SecretString::from(cast.agent_key.clone()),
+        endpoint.price.parse()?,
+    );
+    let agent =
+        AgentClient::new(config)?.on_step(|step| say(format!("  {}", steps::describe(&step))));
+    let mut request = Request::new(endpoint.method.parse::<Method>()?, api.join(endpoint.path)?);
+    if request.method() == Method::POST {
+        *request.body_mut() =
+            Some("Agents pay for what they use, one request at a time, and never twice.".into());
+    }
+    let fetched = agent.fetch(request).await?;
+    ensure!(
+        fetched.response.status().is_success(),
+        "the API answered {}",
+        fetched.response.status()
+    );
+    let payment = fetched
+        .payment
+        .context("the API served the request without a payment")?;
+    say(format!("  answer     {}", fetched.response.text().await?));
+    let found = index.find_by_tx(&[payment.tx_hash]).await?;
+    let transfer = found.iter().find_map(|change| match change {
+        Change::Added(transfer) if transfer.to == cast.pay_to => Some(transfer),
+        Change::Added(_) | Change::Removed(_) => None,
+    });
+    let transfer = transfer.context("ClickHouse has no row of the payment")?;
+    say("  verified   from the row in ClickHouse:");
+    say(format!(
+        "             transaction {} log {} block {}",
+        transfer.id.tx_hash, transfer.id.log_index, transfer.block_number
+    ));
+    say(format!(
+        "             {} → {}  {} MNEE  {}",
+        short(transfer.from),
+        short(transfer.to),
+        transfer.amount,
+        transfer.kind.as_str()
+    ));
+    say(format!(
+        "             invoice hash {}",
+        transfer.memo.unwrap_or_default()
+    ));
+    Ok(())
+}
+
+fn show_addresses(
+    gateway: &Url,
+    verifier: &Url,
+    api: &Url,
+    servers: &Servers,
+    stack: &Stack,
+    cast: &Cast,
+) {
+    let clickhouse = &servers.clickhouse_url;
+    say(format!(
+        "\nRunning until Ctrl-C:\n\
+         \x20 gateway     {gateway}docs\n\
+         \x20 verifier    {verifier}docs\n\
+         \x20 paid API    {api}\n\
+         \x20 ClickHouse  {clickhouse}play   SELECT * FROM {DATABASE}.transfers\n\
+         \x20 metrics     http://{}/metrics\n\
+         \x20 chain       {}\n\n\
+         Buy once more from another terminal:\n\
+         \x20 export X402_GATEWAY_URL={gateway} X402_AGENT_KEY={}\n\
+         \x20 x402 pay {api}report --verbose",
+        stack.admin, servers.chain.url, cast.agent_key
+    ));
+}
+
+fn done(what: &str, took: Duration, shown: impl std::fmt::Display) {
+    say(format!(
+        "  {what:<10} {:>6.2} s   {shown}",
+        took.as_secs_f32()
+    ));
+}
+
+fn short(address: Address) -> String {
+    let text = address.to_checksum(None);
+    match (text.get(..6), text.get(38..)) {
+        (Some(head), Some(tail)) => format!("{head}…{tail}"),
+        _ => text,
+    }
+}

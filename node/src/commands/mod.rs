@@ -1,0 +1,37 @@
+//! One file for each command of `x402`.
+
+/// `x402 demo`.
+pub(crate) mod demo;
+
+/// `x402 indexer`, `gateway`, `verifier`: one service in this process.
+pub(crate) mod services;
+
+/// `x402 node`: all three in one process.
+pub(crate) mod node;
+
+/// `x402 wallet …`.
+pub(crate) mod wallet;
+
+/// `x402 workspace …`.
+pub(crate) mod workspace;
+
+/// `x402 agent …`.
+pub(crate) mod agent;
+
+/// `x402 provider …`.
+pub(crate) mod provider;
+
+/// `x402 pay URL`.
+pub(crate) mod pay;
+
+/// `x402 verify PROOF`.
+pub(crate) mod verify;
+
+/// `x402 audit`.
+pub(crate) mod audit;
+
+/// A purchase's steps in words.
+pub(crate) mod steps;
+
+/// Flags that several commands share.
+pub(crate) mod connection;

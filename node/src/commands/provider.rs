@@ -1,0 +1,69 @@
+//! `x402 provider`: register providers with their payee addresses, rotate and revoke their keys.
+
+use alloy::primitives::Address;
+use clap::Subcommand;
+use x402_schemas::{
+    address,
+    api::owner::{CreateProvider, Payee},
+};
+
+use super::connection::OwnerArgs;
+use crate::terminal::say_json;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Register a provider. Prints its key, once.
+    Create {
+        /// Its name.
+        name: String,
+        /// An address that it is paid at. Repeat for more.
+        #[arg(long = "payee", required = true, value_parser = address::parse)]
+        payees: Vec<Address>,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// List the providers.
+    List {
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Give a provider a new key; the old one ends at once.
+    Rotate {
+        /// The provider's id.
+        provider_id: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// End a provider: its keys stop working everywhere before this returns.
+    Revoke {
+        /// The provider's id.
+        provider_id: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+}
+
+pub(crate) async fn run(command: ProviderCommand) -> anyhow::Result<()> {
+    match command {
+        ProviderCommand::Create {
+            name,
+            payees,
+            owner,
+        } => {
+            let payees = payees.into_iter().map(Payee).collect();
+            say_json(
+                &owner
+                    .connect()?
+                    .create_provider(&CreateProvider { name, payees })
+                    .await?,
+            )
+        }
+        ProviderCommand::List { owner } => say_json(&owner.connect()?.providers().await?),
+        ProviderCommand::Rotate { provider_id, owner } => {
+            say_json(&owner.connect()?.rotate_provider(&provider_id).await?)
+        }
+        ProviderCommand::Revoke { provider_id, owner } => {
+            say_json(&owner.connect()?.revoke_provider(&provider_id).await?)
+        }
+    }
+}

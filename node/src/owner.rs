@@ -1,0 +1,187 @@
+//! The gateway as an owner sees it: one method for each request, errors as the gateway words them.
+
+use anyhow::{Context, bail};
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use x402_schemas::{
+    api::{
+        ErrorBody,
+        owner::{
+            AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
+            ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
+            TransactionRelayed, TreasuryView, WorkspaceCreated, WorkspaceView,
+        },
+    },
+    policy::Policy,
+};
+
+/// Requests to one gateway with one key.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    http: reqwest::Client,
+    gateway: Url,
+    key: SecretString,
+}
+
+impl Owner {
+    /// `key` is an owner's, or the operator's token for creating workspaces.
+    pub fn new(gateway: Url, key: SecretString) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(std::time::Duration::from_secs(30))
+            .build()?;
+        Ok(Self { http, gateway, key })
+    }
+
+    /// The key that it asks with.
+    pub const fn key(&self) -> &SecretString {
+        &self.key
+    }
+
+    /// `POST /workspaces`, with the operator's token.
+    pub async fn create_workspace(
+        &self,
+        request: &CreateWorkspace,
+    ) -> anyhow::Result<WorkspaceCreated> {
+        self.send(Method::POST, "workspaces", Some(request)).await
+    }
+
+    /// `GET /workspace`.
+    pub async fn workspace(&self) -> anyhow::Result<WorkspaceView> {
+        self.get("workspace").await
+    }
+
+    /// `PUT /workspace/budget`.
+    pub async fn set_budget(&self, request: &SetBudget) -> anyhow::Result<WorkspaceView> {
+        self.send(Method::PUT, "workspace/budget", Some(request))
+            .await
+    }
+
+    /// `POST /agents`.
+    pub async fn create_agent(&self, request: &CreateAgent) -> anyhow::Result<AgentCreated> {
+        self.send(Method::POST, "agents", Some(request)).await
+    }
+
+    /// `GET /agents`.
+    pub async fn agents(&self) -> anyhow::Result<Vec<AgentView>> {
+        self.get("agents").await
+    }
+
+    /// `PUT /agents/{id}/policy`.
+    pub async fn set_policy(&self, agent_id: &str, policy: &Policy) -> anyhow::Result<AgentView> {
+        self.send(
+            Method::PUT,
+            &format!("agents/{agent_id}/policy"),
+            Some(policy),
+        )
+        .await
+    }
+
+    /// `POST /agents/{id}/rotate`.
+    pub async fn rotate_agent(&self, agent_id: &str) -> anyhow::Result<AgentCreated> {
+        self.send(
+            Method::POST,
+            &format!("agents/{agent_id}/rotate"),
+            None::<&()>,
+        )
+        .await
+    }
+
+    /// `POST /agents/{id}/revoke`.
+    pub async fn revoke_agent(&self, agent_id: &str) -> anyhow::Result<Revoked> {
+        self.send(
+            Method::POST,
+            &format!("agents/{agent_id}/revoke"),
+            None::<&()>,
+        )
+        .await
+    }
+
+    /// `POST /providers`.
+    pub async fn create_provider(
+        &self,
+        request: &CreateProvider,
+    ) -> anyhow::Result<ProviderCreated> {
+        self.send(Method::POST, "providers", Some(request)).await
+    }
+
+    /// `GET /providers`.
+    pub async fn providers(&self) -> anyhow::Result<Vec<ProviderView>> {
+        self.get("providers").await
+    }
+
+    /// `POST /providers/{id}/rotate`.
+    pub async fn rotate_provider(&self, provider_id: &str) -> anyhow::Result<ProviderCreated> {
+        self.send(
+            Method::POST,
+            &format!("providers/{provider_id}/rotate"),
+            None::<&()>,
+        )
+        .await
+    }
+
+    /// `POST /providers/{id}/revoke`.
+    pub async fn revoke_provider(&self, provider_id: &str) -> anyhow::Result<Revoked> {
+        self.send(
+            Method::POST,
+            &format!("providers/{provider_id}/revoke"),
+            None::<&()>,
+        )
+        .await
+    }
+
+    /// `POST /treasury`.
+    pub async fn attach_treasury(&self, request: &AttachTreasury) -> anyhow::Result<TreasuryView> {
+        self.send(Method::POST, "treasury", Some(request)).await
+    }
+
+    /// `GET /treasury`.
+    pub async fn treasury(&self) -> anyhow::Result<TreasuryView> {
+        self.get("treasury").await
+    }
+
+    /// `POST /treasury/relay`.
+    pub async fn relay(&self, request: &RelayTransaction) -> anyhow::Result<TransactionRelayed> {
+        self.send(Method::POST, "treasury/relay", Some(request))
+            .await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.send(Method::GET, path, None::<&()>).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<T> {
+        let url = self.gateway.join(path)?;
+        let mut request = self
+            .http
+            .request(method, url)
+            .bearer_auth(self.key.expose_secret());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("the gateway at {} does not answer", self.gateway))?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes)
+                .context("the gateway's answer is not understood; are both of the same version?");
+        }
+        match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(problem) => bail!("{}: {}", problem.error, problem.message),
+            Err(_) => bail!(
+                "the gateway answered {}",
+                status
+                    .canonical_reason()
+                    .unwrap_or_else(|| StatusCode::as_str(&status))
+            ),
+        }
+    }
+}

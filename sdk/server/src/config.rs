@@ -1,0 +1,98 @@
+//! What the layer is told at its start.
+
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use secrecy::SecretString;
+use thiserror::Error;
+use url::Url;
+use x402_schemas::{api::base_url::BaseUrlError, network::Network};
+
+/// How long an invoice asks to be paid.
+pub const DEFAULT_INVOICE_TTL: Duration = Duration::from_mins(10);
+
+/// The longest that an invoice may ask to be paid.
+pub const MAX_INVOICE_TTL: Duration = Duration::from_hours(24);
+
+/// How long one question to the verifier may take.
+pub const DEFAULT_VERIFIER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest description, in bytes.
+pub const MAX_DESCRIPTION_LEN: usize = 200;
+
+/// What the layer is told at its start. [`ServerConfig::new`] sets the defaults.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The verifier, or the gateway in front of it: https, or http on this machine only.
+    pub verifier_url: Url,
+    /// The provider's key, `x402_provider_…`. Sent to the verifier and nowhere else; a key derived
+    /// from it signs invoices, so rotating it ends those that are open.
+    pub api_key: SecretString,
+    /// The key before the last rotation. Only invoices that it signed are still recognised by it.
+    pub previous_api_key: Option<SecretString>,
+    /// Who is paid. Has to be a payee of the provider whose key this is.
+    pub pay_to: Address,
+    /// On which network.
+    pub network: Network,
+    /// Scheme, host and path prefix that agents use for this API, whatever proxies do in between.
+    pub public_url: Url,
+    /// How long an invoice asks to be paid. One that was paid is redeemed for as long as its proof
+    /// lives, and late payments are redeemed too: the money has come.
+    pub invoice_ttl: Duration,
+    /// Blocks that must stand on a payment, its own included.
+    pub min_confirmations: u64,
+    /// How long one question to the verifier may take. It is asked up to three times.
+    pub verifier_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// The configuration with defaults: ten minutes to pay, one confirmation.
+    pub fn new(
+        verifier_url: Url,
+        api_key: SecretString,
+        pay_to: Address,
+        network: Network,
+        public_url: Url,
+    ) -> Self {
+        Self {
+            verifier_url,
+            api_key,
+            previous_api_key: None,
+            pay_to,
+            network,
+            public_url,
+            invoice_ttl: DEFAULT_INVOICE_TTL,
+            min_confirmations: 1,
+            verifier_timeout: DEFAULT_VERIFIER_TIMEOUT,
+        }
+    }
+}
+
+/// Why no paid API, or no layer of one, can be made.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The verifier's URL would show the key, or is none.
+    #[error("the verifier's URL cannot be used")]
+    VerifierUrl(#[source] BaseUrlError),
+    /// The key has characters that no header can carry.
+    #[error("the API key is empty or has characters outside ASCII; copy it again")]
+    ApiKey,
+    /// Paying it would destroy the money.
+    #[error("pay_to is the zero address; set the address that is to be paid")]
+    PayTo,
+    /// Nothing that agents can ask for.
+    #[error("public_url is an http(s) URL without user, query and fragment, as agents use it")]
+    PublicUrl,
+    /// No time to pay, or too much.
+    #[error("invoice_ttl is between one second and 24 hours")]
+    InvoiceTtl,
+    /// Nothing to pay.
+    #[error("a price is more than zero; leave free routes outside the layer")]
+    Price,
+    /// No header can carry it.
+    #[error("a description is 1 to {MAX_DESCRIPTION_LEN} printable ASCII characters")]
+    Description,
+    /// TLS could not be set up.
+    #[error("the HTTP client could not be made")]
+    Http(#[source] reqwest::Error),
+}

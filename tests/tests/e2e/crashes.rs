@@ -1,0 +1,236 @@
+//! Processes killed with -9. What was promised before the kill holds after it.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use x402_schemas::{index::Change, transfer::TransferKind};
+use x402_tests::{
+    raw,
+    shared::run,
+    world::{PATIENCE, World, amount, eventually, secret},
+};
+
+use crate::EXE;
+
+/// Payments under way when the process is killed.
+const PAYMENTS: usize = 12;
+
+async fn start(world: &World) -> Child {
+    let child = world
+        .node_command(EXE)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ready = format!("http://{}/readyz", world.stack.admin);
+    eventually("the node is ready", async || {
+        reqwest::get(&ready)
+            .await
+            .is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    child
+}
+
+/// Quotes and asks to pay, without waiting for settlement; whatever happens is for later to judge.
+async fn start_payment(world: &World, number: usize) -> Option<()> {
+    let url = world.gateway();
+    let invoice = json!({
+        "invoiceId": format!("inv_{number}"), "amount": "0.05", "payTo": world.pay_to.to_checksum(None),
+        "network": "devnet", "providerUrl": "http://127.0.0.1:1/report",
+    });
+    let client = reqwest::Client::new();
+    let post = |path: &str, body: &Value| {
+        client
+            .post(url.join(path).unwrap())
+            .bearer_auth(&world.agent_key)
+            .json(body)
+            .send()
+    };
+    let quote: Value = post("quote", &invoice).await.ok()?.json().await.ok()?;
+    let pay = json!({ "quoteId": quote["quoteId"], "waitMs": 0 });
+    post("pay", &pay).await.ok().map(drop)
+}
+
+#[test]
+fn a_restart_resolves_every_payment_in_flight_and_pays_none_twice() {
+    run(async {
+        let world = World::new(EXE).await;
+        world.stop().await;
+        for round in 0..3_u64 {
+            let mut node = start(&world).await;
+            let payments = async {
+                let numbers = 0..PAYMENTS;
+                futures::future::join_all(numbers.map(|number| start_payment(&world, number))).await
+            };
+            // The kill comes earlier or later in the payments' way each round.
+            let moment = Duration::from_millis(5 + 40 * round);
+            let _ = tokio::time::timeout(moment, payments).await;
+            node.kill().unwrap();
+            node.wait().unwrap();
+        }
+        let mut node = start(&world).await;
+        // Agents ask again for what they got no answer to.
+        futures::future::join_all((0..PAYMENTS).map(|number| start_payment(&world, number))).await;
+        let payments_url = world.gateway().join("payments?limit=1000").unwrap();
+        let mut payments = Vec::new();
+        eventually("every payment has ended", async || {
+            let (_, body) = raw::get(payments_url.as_str(), Some(secret(&world.owner))).await;
+            payments = body.as_array().cloned().unwrap_or_default();
+            let settled = payments
+                .iter()
+                .filter(|payment| payment["status"] == "settled")
+                .count();
+            settled == PAYMENTS
+                && payments
+                    .iter()
+                    .all(|payment| payment["status"] == "settled" || payment["status"] == "failed")
+        })
+        .await;
+
+        // At most one transfer for each invoice, by the hash that each carries.
+        world.caught_up().await;
+        let mut transfers: HashMap<_, usize> = HashMap::new();
+        for commit in world.index().commits_after(0, 10_000).await.unwrap() {
+            for change in world.index().changes(&commit).await.unwrap() {
+                let Change::Added(transfer) = change else {
+                    panic!("no reorg took place")
+                };
+                if transfer.kind == TransferKind::Payment {
+                    *transfers.entry(transfer.memo.unwrap()).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(transfers.len(), PAYMENTS);
+        assert!(transfers.values().all(|count| *count == 1), "{transfers:?}");
+        assert_eq!(world.balance(world.pay_to).await, amount("0.6"));
+        let agents = world.owner.agents().await.unwrap();
+        assert_eq!(
+            agents[0].daily_spent,
+            amount("0.6"),
+            "reserved and spent are what moved"
+        );
+        node.kill().unwrap();
+        node.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_claim_that_was_answered_outlives_a_kill() {
+    run(async {
+        let world = World::new(EXE).await;
+        let proof = world.settled("inv_1").await["proof"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        world.stop().await;
+        let mut node = start(&world).await;
+        let first = world
+            .verify(&proof, "inv_1", json!({ "attempt": "a" }))
+            .await;
+        assert_eq!(first["verified"], true, "{first}");
+        node.kill().unwrap();
+        node.wait().unwrap();
+        let mut node = start(&world).await;
+        let other = world
+            .verify(&proof, "inv_1", json!({ "attempt": "b" }))
+            .await;
+        assert_eq!(other["errorCode"], "ALREADY_CLAIMED", "{other}");
+        let same = world
+            .verify(&proof, "inv_1", json!({ "attempt": "a" }))
+            .await;
+        assert_eq!(same["claimedAt"], first["claimedAt"]);
+        node.kill().unwrap();
+        node.wait().unwrap();
+    });
+}
+
+#[test]
+fn the_demo_buys_resumes_and_leaves_no_process_behind() {
+    run(async {
+        // The tools must not be installed twice at once by the demo and by the tests' own servers.
+        x402_tests::shared::tools().await;
+        let folder = tempfile::tempdir().unwrap();
+        for start in 0..2 {
+            let output = demo(folder.path(), true).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                output.status.success(),
+                "start {start}: {text}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            for shown in ["402", "settled", "verified", "0x", "block"] {
+                assert!(
+                    text.contains(shown),
+                    "start {start} does not show {shown}:\n{text}"
+                );
+            }
+            assert_eq!(
+                processes_in(folder.path()),
+                Vec::<String>::new(),
+                "start {start}"
+            );
+        }
+
+        let mut running = demo(folder.path(), false)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the demo's servers run", async || {
+            processes_in(folder.path()).len() >= 2
+        })
+        .await;
+        running.kill().unwrap();
+        running.wait().unwrap();
+        let begin = Instant::now();
+        while !processes_in(folder.path()).is_empty() {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "still there: {:?}",
+                processes_in(folder.path())
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let output = demo(folder.path(), true).output().unwrap();
+        assert!(
+            output.status.success(),
+            "after a kill: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    });
+}
+
+fn demo(folder: &Path, once: bool) -> Command {
+    let mut command = Command::new(EXE);
+    command
+        .arg("demo")
+        .arg("--data-dir")
+        .arg(folder)
+        .args(["--ports", "any"]);
+    command
+        .arg("--tools-dir")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.x402/tools"));
+    command.args(once.then_some("--once"));
+    command
+}
+
+/// Command lines of the living processes that mention the folder, the demo itself apart.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let name = folder.display().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(bytes) = std::fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        if line.contains(&name) && !line.contains("demo --data-dir") {
+            found.push(line);
+        }
+    }
+    found
+}

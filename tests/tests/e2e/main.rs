@@ -1,0 +1,28 @@
+//! The whole system on a real chain and a real ClickHouse, one module for each subject.
+
+/// A paid request from 402 to the resource.
+mod purchase;
+
+/// Every way in which a payment is refused before money moves.
+mod denials;
+
+/// Every way in which a proof is refused.
+mod refusals;
+
+/// The index against the chain: kinds, reorgs, restarts.
+mod index;
+
+/// Reorgs as providers and agents see them.
+mod reorg;
+
+/// Processes killed with -9.
+mod crashes;
+
+/// Keys, tenants and bad input.
+mod tenancy;
+
+/// The commands, as a person types them.
+mod commands;
+
+/// The binary under test.
+const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");

@@ -1,0 +1,98 @@
+//! What the verifier is told at start.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use alloy_primitives::Address;
+use clap::Args;
+use secrecy::SecretString;
+use url::Url;
+use x402_schemas::network::Network;
+
+/// Settings of the verifier.
+#[derive(Args, Clone, Debug)]
+pub struct VerifierConfig {
+    /// Address that providers reach the verifier at; port 0 takes a free one.
+    #[arg(long, env = "X402_VERIFIER_LISTEN", default_value = "127.0.0.1:4021")]
+    pub listen: SocketAddr,
+
+    /// Folder of the claims. Losing it lets proofs be used twice.
+    #[arg(
+        long,
+        env = "X402_VERIFIER_DATA_DIR",
+        default_value = "x402-data/verifier"
+    )]
+    pub data_dir: PathBuf,
+
+    /// The gateway whose proofs are verified and whose providers may ask.
+    #[arg(
+        long,
+        env = "X402_GATEWAY_URL",
+        default_value = "http://127.0.0.1:4020"
+    )]
+    pub gateway_url: Url,
+
+    /// The token that the services share, for following the gateway's directory.
+    #[arg(long, env = "X402_SERVICE_TOKEN", hide_env_values = true)]
+    pub service_token: SecretString,
+
+    /// ClickHouse's HTTP interface.
+    #[arg(
+        long,
+        env = "X402_CLICKHOUSE_URL",
+        default_value = "http://127.0.0.1:8123"
+    )]
+    pub clickhouse_url: Url,
+
+    /// Database of the index.
+    #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
+    pub clickhouse_database: String,
+
+    /// ClickHouse user; reading is enough.
+    #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
+    pub clickhouse_user: String,
+
+    /// That user's password.
+    #[arg(
+        long,
+        env = "X402_CLICKHOUSE_PASSWORD",
+        default_value = "",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub clickhouse_password: SecretString,
+
+    /// Network of the payments: mainnet, sepolia, devnet or a CAIP-2 id.
+    #[arg(long, env = "X402_NETWORK", default_value = "mainnet")]
+    pub network: Network,
+
+    /// The token contract: MNEE.
+    #[arg(
+        long,
+        env = "X402_TOKEN",
+        default_value = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF",
+        value_parser = x402_schemas::address::parse
+    )]
+    pub token: Address,
+
+    /// Transfers kept in memory; about 400 bytes each.
+    #[arg(long, env = "X402_VERIFIER_CACHE_ENTRIES", default_value_t = 200_000)]
+    pub cache_entries: u64,
+
+    /// Milliseconds between looks at the index for new commits, when nothing else announces them.
+    #[arg(
+        long,
+        env = "X402_VERIFIER_POLL_MS",
+        default_value_t = 250,
+        value_parser = clap::value_parser!(u64).range(10..=60_000)
+    )]
+    pub poll_ms: u64,
+
+    /// Milliseconds between blocks of the chain, from which waiting times are told.
+    #[arg(
+        long,
+        env = "X402_BLOCK_TIME_MS",
+        default_value_t = 12_000,
+        value_parser = clap::value_parser!(u64).range(1..=600_000)
+    )]
+    pub block_time_ms: u64,
+}

@@ -1,0 +1,261 @@
+//! The gateway's directory: who may ask, and whose proofs count.
+//!
+//! Followed by long poll, so that a revocation arrives in milliseconds. A verifier that has not
+//! reached the gateway for [`LEASE`] answers nobody: the gateway may by then take it that every
+//! revocation holds everywhere. Keeps nothing on disk.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use alloy_primitives::{Address, B256};
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::jwk::JwkSet;
+use reqwest::{Client, StatusCode, redirect::Policy};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use x402_schemas::{api::directory::Directory, proof::ProofKeys};
+use x402_service::api_key::{ApiKey, KeyKind, Pepper};
+
+use crate::{
+    obstacles::{Obstacles, Part},
+    retry::Retry,
+};
+
+/// How long a directory counts after the gateway was last asked for it with success.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// How long the gateway may hold a question open; a third of the lease, so that one loss is no lapse.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// How much longer than that its answer may take.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+
+/// The least time between two questions whose answer was "unchanged".
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The largest directory that is read: some 100,000 providers.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// A directory, ready for use.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Its number.
+    pub(crate) seq: u64,
+    /// Whom proofs must name as their issuer.
+    pub(crate) issuer: String,
+    /// The proof keys as published.
+    pub(crate) jwks: JwkSet,
+    /// The proof keys, ready for checking.
+    pub(crate) keys: ProofKeys,
+    pepper: Pepper,
+    by_key_id: HashMap<String, (B256, Arc<Provider>)>,
+}
+
+/// A provider that may ask.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    /// Its id.
+    pub(crate) id: String,
+    /// The addresses that it is paid at.
+    pub(crate) payees: Vec<Address>,
+}
+
+/// The newest directory, and when it was last asked for.
+#[derive(Debug, Default)]
+pub(crate) struct DirectoryView {
+    held: ArcSwapOption<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    known: Arc<Known>,
+    asked_at: Instant,
+}
+
+/// There is no directory to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the gateway's directory is missing or older than {} s; is the gateway reachable?", LEASE.as_secs())]
+pub(crate) struct Stale;
+
+/// Follows the directory of one gateway.
+pub(crate) struct Follower {
+    view: Arc<DirectoryView>,
+    obstacles: Obstacles,
+    client: Client,
+    endpoint: Url,
+    token: SecretString,
+}
+
+/// Why the gateway gave no directory.
+#[derive(Debug, Error)]
+pub(crate) enum FollowError {
+    #[error("the gateway cannot be reached")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("the gateway refuses the service token; the services need the same one")]
+    Unauthorized,
+    #[error("the gateway answered {0}")]
+    Status(StatusCode),
+    #[error("the directory is larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    #[error("the gateway's answer is no directory")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl Known {
+    /// Prepares a directory for use.
+    pub(crate) fn of(directory: Directory) -> Self {
+        let mut by_key_id = HashMap::new();
+        for provider in directory.providers {
+            let known = Arc::new(Provider {
+                id: provider.provider_id,
+                payees: provider.payees.iter().map(|payee| payee.0).collect(),
+            });
+            for key in provider.keys {
+                by_key_id.insert(key.key_id, (key.hash, Arc::clone(&known)));
+            }
+        }
+        Self {
+            seq: directory.seq,
+            issuer: directory.issuer,
+            keys: ProofKeys::from_jwks(&directory.jwks),
+            jwks: directory.jwks,
+            pepper: Pepper::new(directory.provider_key_pepper),
+            by_key_id,
+        }
+    }
+
+    /// The provider whose key this is. An unknown key takes as long as a known one.
+    pub(crate) fn provider(&self, key: &ApiKey) -> Option<&Arc<Provider>> {
+        let entry = self.by_key_id.get(key.key_id());
+        let hash = entry.map_or(B256::ZERO, |(hash, _)| *hash);
+        let matches = key.matches(&self.pepper, hash);
+        let (_, provider) = entry?;
+        (matches && key.kind() == KeyKind::Provider).then_some(provider)
+    }
+}
+
+impl DirectoryView {
+    /// The directory, if it still counts at `now`.
+    pub(crate) fn current(&self, now: Instant) -> Result<Arc<Known>, Stale> {
+        match self.held.load().as_ref() {
+            Some(held) if now.saturating_duration_since(held.asked_at) < LEASE => {
+                Ok(Arc::clone(&held.known))
+            }
+            Some(_) | None => Err(Stale),
+        }
+    }
+
+    /// How long ago the directory was asked for, if ever.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let held = self.held.load();
+        held.as_ref()
+            .map(|held| now.saturating_duration_since(held.asked_at))
+    }
+
+    /// Takes an answer. Its lease runs from the question: the gateway's own count starts later.
+    /// Returns whether it brought anything new.
+    pub(crate) fn accept(&self, directory: Directory, asked_at: Instant) -> bool {
+        let unchanged = self
+            .held
+            .load()
+            .as_ref()
+            .filter(|held| held.known.seq == directory.seq)
+            .map(|held| Arc::clone(&held.known));
+        let changed = unchanged.is_none();
+        let known = unchanged.unwrap_or_else(|| Arc::new(Known::of(directory)));
+        self.held.store(Some(Arc::new(Held { known, asked_at })));
+        changed
+    }
+
+    fn seq(&self) -> u64 {
+        self.held.load().as_ref().map_or(0, |held| held.known.seq)
+    }
+}
+
+impl Follower {
+    /// Follows the directory at `endpoint` under `name`.
+    pub(crate) fn new(
+        view: Arc<DirectoryView>,
+        obstacles: Obstacles,
+        mut endpoint: Url,
+        name: &str,
+        token: SecretString,
+    ) -> Result<Self, reqwest::Error> {
+        endpoint
+            .query_pairs_mut()
+            .append_pair("verifier", name)
+            .append_pair("waitMs", &WAIT.as_millis().to_string());
+        let client = Client::builder()
+            .timeout(WAIT.saturating_add(ANSWER_GRACE))
+            .redirect(Policy::none())
+            .build()?;
+        Ok(Self {
+            view,
+            obstacles,
+            client,
+            endpoint,
+            token,
+        })
+    }
+
+    /// Follows until `stop`. Nothing that the gateway does ends it.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled_owned(self.follow()).await;
+    }
+
+    async fn follow(&self) {
+        let mut retry = Retry::new();
+        loop {
+            let asked_at = Instant::now();
+            match self.ask().await {
+                Ok(directory) => {
+                    retry = Retry::new();
+                    let (seq, providers) = (directory.seq, directory.providers.len());
+                    let changed = self.view.accept(directory, asked_at);
+                    self.obstacles.set(Part::Directory, None);
+                    if changed {
+                        tracing::info!(seq, providers, "the directory changed");
+                    } else {
+                        tokio::time::sleep(MIN_INTERVAL.saturating_sub(asked_at.elapsed())).await;
+                    }
+                }
+                Err(error) => {
+                    self.obstacles.judge_directory(&self.view);
+                    retry.after("the directory could not be read", error).await;
+                }
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Directory, FollowError> {
+        let mut url = self.endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("since", &self.view.seq().to_string());
+        let mut response = self
+            .client
+            .get(url)
+            .bearer_auth(self.token.expose_secret())
+            .send()
+            .await?;
+        match response.status() {
+            StatusCode::OK => (),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                return Err(FollowError::Unauthorized);
+            }
+            status => return Err(FollowError::Status(status)),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len().saturating_add(chunk.len()) > MAX_BYTES {
+                return Err(FollowError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

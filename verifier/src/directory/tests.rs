@@ -1,0 +1,42 @@
+use super::*;
+use crate::samples::{directory, provider, signer};
+
+#[test]
+fn only_a_provider_key_of_the_directory_is_a_provider() {
+    let (entry, key) = provider("prov_1", &[]);
+    let (_, other) = provider("prov_2", &[]);
+    let known = Known::of(directory(1, &signer(1), vec![entry]));
+    assert_eq!(known.provider(&key).unwrap().id, "prov_1");
+    assert!(known.provider(&other).is_none());
+    // The right id with another secret, and the right secret as another kind of key.
+    let secret = |key: &ApiKey| key.expose().rsplit('_').next().unwrap().to_owned();
+    let forged = key.expose().replace(&secret(&key), &secret(&other));
+    assert!(known.provider(&forged.parse().unwrap()).is_none());
+    let raised = key.expose().replace("_provider_", "_agent_");
+    assert!(known.provider(&raised.parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_directory_counts_for_its_lease_from_the_question() {
+    let view = DirectoryView::default();
+    let asked_at = Instant::now();
+    assert_eq!(view.current(asked_at).err(), Some(Stale));
+    assert!(view.accept(directory(1, &signer(1), Vec::new()), asked_at));
+    let end = asked_at + LEASE;
+    assert!(view.current(end - Duration::from_millis(1)).is_ok());
+    assert_eq!(view.current(end).err(), Some(Stale));
+    // Unchanged, but asked for again: counts again.
+    assert!(!view.accept(directory(1, &signer(1), Vec::new()), end));
+    assert!(view.current(end).is_ok());
+}
+
+#[test]
+fn a_revocation_holds_as_soon_as_it_arrives() {
+    let view = DirectoryView::default();
+    let now = Instant::now();
+    let (entry, key) = provider("prov_1", &[]);
+    view.accept(directory(1, &signer(1), vec![entry]), now);
+    assert!(view.current(now).unwrap().provider(&key).is_some());
+    view.accept(directory(2, &signer(1), Vec::new()), now);
+    assert!(view.current(now).unwrap().provider(&key).is_none());
+}

@@ -1,0 +1,112 @@
+//! Every route of the verifier's public port.
+
+use std::{sync::LazyLock, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::header,
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use tokio::time::Instant;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use x402_schemas::api::ErrorBody;
+use x402_service::{
+    problem::Problem,
+    serve::{Limits, with_limits},
+};
+
+use crate::{Verifier, batch, principal, verify};
+
+/// A proof has at most 8 KiB; the rest of a request is small.
+const VERIFY_BODY_BYTES: usize = 64 * 1024;
+
+/// A thousand of them.
+const BATCH_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// The longest time to an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the proof keys may be cached. Rotation publishes a key well before it signs.
+const JWKS_CACHE: &str = "public, max-age=60";
+
+/// The docs page takes nothing from anywhere but this service.
+const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The routes, within their limits.
+pub(crate) fn router(verifier: Verifier) -> Router {
+    let batch = post(batch::verify_batch).layer(DefaultBodyLimit::max(BATCH_BODY_BYTES));
+    let routes = Router::new()
+        .route("/verify", post(verify::verify))
+        .route("/verify/batch", batch)
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/openapi.json", get(openapi))
+        .route("/docs", get(docs))
+        .with_state(verifier);
+    let limits = Limits {
+        body_bytes: VERIFY_BODY_BYTES,
+        request: REQUEST_TIMEOUT,
+    };
+    with_limits(routes, limits)
+}
+
+/// The gateway's public proof keys, as the directory has them.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    responses(
+        (status = 200, description = "The keys that sign proofs (RFC 7517); old ones stay while their proofs live", body = serde_json::Value),
+        (status = 503, description = "DIRECTORY_STALE", body = ErrorBody),
+    )
+)]
+async fn jwks(State(verifier): State<Verifier>) -> Result<Response, Problem> {
+    let directory = verifier
+        .directory
+        .current(Instant::now())
+        .map_err(principal::stale)?;
+    let headers = [(header::CACHE_CONTROL, JWKS_CACHE)];
+    Ok((headers, Json(&directory.jwks)).into_response())
+}
+
+async fn openapi() -> Response {
+    static DESCRIPTION: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(ApiDoc::openapi);
+    Json(&*DESCRIPTION).into_response()
+}
+
+async fn docs() -> Response {
+    let headers = [(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)];
+    (headers, Html(include_str!("docs.html"))).into_response()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "x402 verifier",
+        description = "Does this proof pay this invoice? Answers come from an index of the chain. Refusals are 200 with verified=false and the first reason that holds."
+    ),
+    paths(verify::verify, batch::verify_batch, jwks),
+    modifiers(&ProviderKey)
+)]
+struct ApiDoc;
+
+struct ProviderKey;
+
+impl Modify for ProviderKey {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The provider's key, x402_provider_…"))
+            .build();
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("provider_key", SecurityScheme::Http(scheme));
+    }
+}
+
+#[cfg(test)]
+mod tests;
