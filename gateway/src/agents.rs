@@ -65,7 +65,15 @@ pub(crate) async fn create(
         ));
     }
     let policy = request.policy.as_ref();
-    agents::insert(&mut change, &owner.workspace_id, &agent_id, name, policy, now).await?;
+    agents::insert(
+        &mut change,
+        &owner.workspace_id,
+        &agent_id,
+        name,
+        policy,
+        now,
+    )
+    .await?;
     let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
     change.commit().await.map_err(LedgerError::from)?;
     let created = AgentCreated {

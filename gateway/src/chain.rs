@@ -6,10 +6,9 @@
 use std::{fmt, future::IntoFuture, time::Duration};
 
 use alloy::{
-    consensus::Transaction as _,
     eips::{BlockId, BlockNumberOrTag},
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes},
     providers::{Provider, ProviderBuilder, RootProvider},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
@@ -24,7 +23,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parts of MNEE's interface that the gateway uses.
 pub(crate) mod token {
-    #![expect(missing_docs, clippy::pedantic, reason = "written by the macro")]
     alloy::sol! {
         function decimals() external view returns (uint8);
         function paused() external view returns (bool);
@@ -110,6 +108,8 @@ pub(crate) enum Known {
 pub(crate) enum Sent {
     /// The node has it, from now or from before.
     Taken,
+    /// A transaction with its nonce is on the chain: most likely this very one.
+    NonceUsed(String),
     /// The node would not take it. It may have arrived some other way.
     Refused(String),
     /// Nobody knows.
@@ -122,7 +122,10 @@ pub(crate) enum Simulation {
     /// It would succeed with this gas.
     Succeeds { gas: u64 },
     /// It would revert.
-    Reverts { selector: Option<[u8; 4]>, reason: String },
+    Reverts {
+        selector: Option<[u8; 4]>,
+        reason: String,
+    },
 }
 
 impl Chain {
@@ -146,7 +149,9 @@ impl Chain {
 
     /// The latest block.
     pub(crate) async fn latest(&self) -> Result<At, ChainError> {
-        let call = self.provider.get_block(BlockId::Number(BlockNumberOrTag::Latest));
+        let call = self
+            .provider
+            .get_block(BlockId::Number(BlockNumberOrTag::Latest));
         let block = within("eth_getBlockByNumber", call.into_future())
             .await?
             .ok_or(ChainError::NoBlock)?;
@@ -157,11 +162,7 @@ impl Chain {
     }
 
     /// A view of the token at a block.
-    pub(crate) async fn view<C: SolCall>(
-        &self,
-        call: C,
-        at: At,
-    ) -> Result<C::Return, ChainError> {
+    pub(crate) async fn view<C: SolCall>(&self, call: C, at: At) -> Result<C::Return, ChainError> {
         let request = TransactionRequest::default()
             .with_to(self.token)
             .with_input(call.abi_encode());
@@ -186,7 +187,10 @@ impl Chain {
 
     /// How many of an account's transactions are mined as of a block.
     pub(crate) async fn mined(&self, account: Address, at: At) -> Result<u64, ChainError> {
-        let call = self.provider.get_transaction_count(account).number(at.number);
+        let call = self
+            .provider
+            .get_transaction_count(account)
+            .number(at.number);
         within("eth_getTransactionCount", call.into_future()).await
     }
 
@@ -237,15 +241,11 @@ impl Chain {
                 ..
             }) => {
                 let message = refusal.message.to_ascii_lowercase();
-                // Both say that this very transaction, or its nonce, is on the chain already.
-                let taken_before = [
-                    "already known",
-                    "already imported",
-                    "nonce too low",
-                    "known transaction",
-                ];
-                if taken_before.iter().any(|text| message.contains(text)) {
+                let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+                if says(&["already known", "already imported", "known transaction"]) {
                     Sent::Taken
+                } else if says(&["nonce too low"]) {
+                    Sent::NonceUsed(refusal.message.into_owned())
                 } else {
                     Sent::Refused(refusal.message.into_owned())
                 }

@@ -17,7 +17,6 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 use x402_schemas::api::{
     directory::{Directory, DirectoryKey, DirectoryProvider, DirectoryQuery},
     owner::Payee,
@@ -47,7 +46,6 @@ pub(crate) struct Followers {
     acknowledged: Notify,
     /// Held while a verifier is added to or removed from memory and ledger.
     membership: tokio::sync::Mutex<()>,
-    stop: CancellationToken,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +56,7 @@ struct Seen {
 
 impl Followers {
     /// Loads who may be acting on an older directory. Their leases start anew.
-    pub(crate) async fn load(ledger: &Ledger, stop: CancellationToken) -> Result<Self, LedgerError> {
+    pub(crate) async fn load(ledger: &Ledger) -> Result<Self, LedgerError> {
         let mut conn = ledger.read().await?;
         let seq = directory::seq(&mut conn).await?;
         let at = Instant::now();
@@ -72,7 +70,6 @@ impl Followers {
             seen: Mutex::new(seen),
             acknowledged: Notify::new(),
             membership: tokio::sync::Mutex::new(()),
-            stop,
         })
     }
 
@@ -100,7 +97,9 @@ impl Followers {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
                 "TOO_MANY",
-                format!("{MAX_VERIFIERS} verifiers follow already; names must not change between calls"),
+                format!(
+                    "{MAX_VERIFIERS} verifiers follow already; names must not change between calls"
+                ),
             ));
         }
         let mut change = ledger.write().await?;
@@ -198,14 +197,18 @@ pub(crate) async fn follow(
     // A change whose request was cut off before it could tell is told now.
     gateway.publish_directory(current);
     // A number from another life of the ledger acknowledges nothing.
-    let since = if query.since > current { 0 } else { query.since };
+    let since = if query.since > current {
+        0
+    } else {
+        query.since
+    };
     followers.note(&gateway.ledger, name, since).await?;
     if since == current {
         let wait = Duration::from_millis(query.wait_ms).min(MAX_WAIT);
         tokio::select! {
             _ = news.wait_for(|seq| *seq > current) => (),
             () = tokio::time::sleep(wait) => (),
-            () = followers.stop.cancelled() => (),
+            () = gateway.stop.cancelled() => (),
         }
     }
     let directory = gateway.read_directory().await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use x402_schemas::network::Network;
 use x402_service::{api_key::Pepper, problem::Problem};
 
@@ -44,6 +44,11 @@ pub(crate) struct Gateway {
     pub(crate) sending_slots: Arc<tokio::sync::Semaphore>,
     pub(crate) verifier: Option<Verifier>,
     pub(crate) metrics: GatewayMetrics,
+    /// Cancelled when the process is to stop: whoever waits answers what is known.
+    pub(crate) stop: CancellationToken,
+    /// Keeps the data folder ours for as long as anything of the gateway runs.
+    #[expect(dead_code, reason = "held, never read")]
+    pub(crate) lock: Option<std::fs::File>,
 }
 
 /// Characters of a name.

@@ -2,9 +2,7 @@
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use x402_schemas::{
     codes::{Denial, PaymentFailure},
     payment::PaymentStatus,
@@ -73,13 +71,19 @@ impl GatewayMetrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let in_flight = IntGaugeVec::new(
-            Opts::new("x402_gateway_payments_in_flight", "Payments short of settled or failed, by status."),
+            Opts::new(
+                "x402_gateway_payments_in_flight",
+                "Payments short of settled or failed, by status.",
+            ),
             &["status"],
         )?;
         registry.register(Box::new(in_flight.clone()))?;
         let settle_seconds = Histogram::with_opts(
-            HistogramOpts::new("x402_gateway_settle_seconds", "From reservation to settlement.")
-                .buckets(SETTLE_BUCKETS.to_vec()),
+            HistogramOpts::new(
+                "x402_gateway_settle_seconds",
+                "From reservation to settlement.",
+            )
+            .buckets(SETTLE_BUCKETS.to_vec()),
         )?;
         registry.register(Box::new(settle_seconds.clone()))?;
         let metrics = Self {
@@ -144,7 +148,8 @@ impl GatewayMetrics {
             self.in_flight.with_label_values(&[status.as_str()]);
         }
         for kind in BroadcastError::ALL {
-            self.broadcast_errors_total.with_label_values(&[kind.as_str()]);
+            self.broadcast_errors_total
+                .with_label_values(&[kind.as_str()]);
         }
     }
 
@@ -177,7 +182,9 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn failed(&self, code: PaymentFailure) {
-        self.failures_total.with_label_values(&[code.as_str()]).inc();
+        self.failures_total
+            .with_label_values(&[code.as_str()])
+            .inc();
     }
 
     pub(crate) fn settled_after(&self, created_at: Timestamp, now: Timestamp) {
@@ -192,13 +199,17 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn directory_is_at(&self, seq: u64) {
-        self.directory_seq.set(i64::try_from(seq).unwrap_or(i64::MAX));
+        self.directory_seq
+            .set(i64::try_from(seq).unwrap_or(i64::MAX));
     }
 
     /// The ledger's count of open payments, as (status, count, oldest).
     pub(crate) fn open_payments(&self, open: &[(PaymentStatus, i64, Timestamp)], now: Timestamp) {
         for status in OPEN {
-            let count = open.iter().find(|row| row.0 == status).map_or(0, |row| row.1);
+            let count = open
+                .iter()
+                .find(|row| row.0 == status)
+                .map_or(0, |row| row.1);
             self.in_flight
                 .with_label_values(&[status.as_str()])
                 .set(count);
@@ -222,10 +233,7 @@ mod tests {
             let family = families.iter().find(|family| family.name() == name);
             family.unwrap().get_metric().len()
         };
-        assert_eq!(
-            series("x402_gateway_quotes_total"),
-            Denial::ALL.len() + 1
-        );
+        assert_eq!(series("x402_gateway_quotes_total"), Denial::ALL.len() + 1);
         assert_eq!(
             series("x402_gateway_requests_total"),
             routes::ALL.len() * CLASSES.len()

@@ -7,37 +7,52 @@ use axum::{
 };
 use utoipa::{
     Modify, OpenApi,
-    openapi::{
-        schema::{AdditionalProperties, Schema},
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
 use crate::{agents, pay, payments, proofs, providers, quote, relay, treasury, workspaces};
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 20] = [
-    ("INVALID_REQUEST", "the request cannot be read; the message says what is wrong"),
-    ("INVALID_SIGNATURE", "the signature is not the treasury's over this workspace"),
-    ("NOT_AN_APPROVAL", "only a signed approval of the workspace's spender is relayed"),
+const ERROR_CODES: [(&str, &str); 17] = [
+    (
+        "INVALID_REQUEST",
+        "the request cannot be read; the message says what is wrong",
+    ),
+    (
+        "INVALID_SIGNATURE",
+        "the signature is not the treasury's over this workspace",
+    ),
+    (
+        "NOT_AN_APPROVAL",
+        "only a signed approval of the workspace's spender is relayed",
+    ),
     ("UNAUTHORIZED", "no key, or not one that is valid here"),
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
     ("TREASURY_TAKEN", "the address belongs to another workspace"),
     ("TOO_MANY", "a bound of the workspace is reached"),
-    ("TRANSACTION_REFUSED", "the chain refuses the relayed transaction"),
+    (
+        "TRANSACTION_REFUSED",
+        "the chain refuses the relayed transaction",
+    ),
     ("PAYLOAD_TOO_LARGE", "the body is larger than 64 KiB"),
     ("UNSUPPORTED_MEDIA_TYPE", "the body is not application/json"),
     ("INTERNAL", "our fault, and logged"),
-    ("LEDGER_UNAVAILABLE", "the ledger is busy or away; try again"),
-    ("CHAIN_UNAVAILABLE", "the chain's endpoint does not answer; try again"),
-    ("VERIFIER_UNAVAILABLE", "the verifier does not answer; try again"),
+    (
+        "LEDGER_UNAVAILABLE",
+        "the ledger is busy or away; try again",
+    ),
+    (
+        "CHAIN_UNAVAILABLE",
+        "the chain's endpoint does not answer; try again",
+    ),
+    (
+        "VERIFIER_UNAVAILABLE",
+        "the verifier does not answer; try again",
+    ),
     ("STOPPING", "the gateway is stopping; try again"),
-    ("QUOTE_NOT_FOUND", "no quote of this agent has that id"),
-    ("QUOTE_EXPIRED", "the quote is older than its 60 seconds"),
-    ("ALREADY_CLAIMED", "see the verifier"),
 ];
 
 #[derive(OpenApi)]
@@ -84,7 +99,10 @@ impl Modify for Keys {
         for (name, description) in [
             ("agent", "x402_agent_…, from POST /agents"),
             ("owner", "x402_owner_…, from POST /workspaces"),
-            ("operator", "the operator's token, from the gateway's settings"),
+            (
+                "operator",
+                "the operator's token, from the gateway's settings",
+            ),
         ] {
             let scheme = HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)
@@ -95,9 +113,20 @@ impl Modify for Keys {
     }
 }
 
+/// Lists every code in the description.
 struct Codes;
+
 impl Modify for Codes {
-    fn modify(&self, _openapi: &mut utoipa::openapi::OpenApi) {}
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let mut text = openapi.info.description.take().unwrap_or_default();
+        text.push_str("\n\nCodes of refused requests:\n");
+        for (code, meaning) in ERROR_CODES {
+            for part in ["\n- `", code, "`: ", meaning] {
+                text.push_str(part);
+            }
+        }
+        openapi.info.description = Some(text);
+    }
 }
 
 /// `GET /openapi.json`.

@@ -84,8 +84,16 @@ pub fn decide(standing: &Standing<'_>, ask: &Ask) -> Result<RemainingLimits, Den
             .ok_or(denial)
     };
     let remaining = RemainingLimits {
-        daily: left(policy.daily, standing.spent.agent_day, Denial::AgentDailyLimit)?,
-        monthly: left(policy.monthly, standing.spent.agent_month, Denial::AgentMonthlyLimit)?,
+        daily: left(
+            policy.daily,
+            standing.spent.agent_day,
+            Denial::AgentDailyLimit,
+        )?,
+        monthly: left(
+            policy.monthly,
+            standing.spent.agent_month,
+            Denial::AgentMonthlyLimit,
+        )?,
         workspace_monthly: left(
             standing.monthly_budget,
             standing.spent.workspace_month,
@@ -100,9 +108,7 @@ pub fn decide(standing: &Standing<'_>, ask: &Ask) -> Result<RemainingLimits, Den
 
 /// The denial in words, with the limit that was met.
 pub fn explain(denial: Denial, standing: &Standing<'_>, ask: &Ask) -> String {
-    let Ask {
-        amount, pay_to, ..
-    } = ask;
+    let Ask { amount, pay_to, .. } = ask;
     let limit = |limit: fn(&Policy) -> Amount| standing.policy.map(limit).unwrap_or_default();
     match denial {
         Denial::AgentDisabled => {

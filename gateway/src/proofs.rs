@@ -136,9 +136,8 @@ impl Gateway {
             .signer
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
-        let lifetime = SignedDuration::from_secs(
-            i64::try_from(proof::LIFETIME_SECONDS).unwrap_or(i64::MAX),
-        );
+        let lifetime =
+            SignedDuration::from_secs(i64::try_from(proof::LIFETIME_SECONDS).unwrap_or(i64::MAX));
         let until = clock::now()
             .saturating_add(lifetime.saturating_add(RETIREMENT_MARGIN))
             .unwrap_or(Timestamp::MAX);

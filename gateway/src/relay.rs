@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use alloy::{
-    consensus::{Transaction, TxEnvelope, transaction::SignerRecoverable},
+    consensus::{Transaction, TxEnvelope},
     eips::eip2718::Decodable2718,
     primitives::{Address, B256},
     sol_types::SolCall,
@@ -23,7 +23,7 @@ use x402_schemas::api::{
 use x402_service::{json::StrictJson, problem::Problem};
 
 use crate::{
-    chain::{ChainError, Sent, token},
+    chain::{ChainError, Known, Sent, token},
     gateway::Gateway,
     ledger::{LedgerError, workspaces},
     principal::Owner,
@@ -79,9 +79,7 @@ impl IntoResponse for RelayError {
             Self::NotAnApproval(_) => {
                 Problem::new(StatusCode::BAD_REQUEST, "NOT_AN_APPROVAL", message)
             }
-            Self::Refused(_) => {
-                Problem::new(StatusCode::CONFLICT, "TRANSACTION_REFUSED", message)
-            }
+            Self::Refused(_) => Problem::new(StatusCode::CONFLICT, "TRANSACTION_REFUSED", message),
             Self::Ledger(error) => error.into(),
             Self::Spender(error) => error.into(),
             Self::Chain(error) => error.into(),
@@ -118,6 +116,11 @@ pub(crate) async fn relay(
     let tx_hash = check(&request.raw_transaction, expected)?;
     match gateway.chain.send(&request.raw_transaction).await {
         Sent::Taken => Ok(Json(TransactionRelayed { tx_hash })),
+        Sent::NonceUsed(reason) => match gateway.chain.look_up(tx_hash).await? {
+            // A repeated request: it is this very transaction that used the nonce.
+            Known::Waiting | Known::Mined { .. } => Ok(Json(TransactionRelayed { tx_hash })),
+            Known::No => Err(RelayError::Refused(reason)),
+        },
         Sent::Refused(reason) => Err(RelayError::Refused(reason)),
         Sent::Unknown(error) => Err(RelayError::Chain(error)),
     }
@@ -133,8 +136,9 @@ pub(crate) fn check(mut raw: &[u8], expected: Expected) -> Result<B256, NotAnApp
     if transaction.chain_id() != Some(expected.chain_id) {
         return Err(NotAnApproval::Chain);
     }
-    let signer = envelope
-        .recover_signer()
+    let signer = transaction
+        .signature()
+        .recover_address_from_prehash(&transaction.signature_hash())
         .map_err(|_| NotAnApproval::Signer)?;
     if signer != expected.treasury {
         return Err(NotAnApproval::Signer);

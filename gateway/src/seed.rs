@@ -167,10 +167,7 @@ mod tests {
         let passphrase = SecretString::from("correct horse battery");
         let first = Seed::open(folder.path(), &passphrase, true).unwrap();
         let again = Seed::open(folder.path(), &passphrase, false).unwrap();
-        assert_eq!(
-            first.fingerprint().unwrap(),
-            again.fingerprint().unwrap()
-        );
+        assert_eq!(first.fingerprint().unwrap(), again.fingerprint().unwrap());
         let wrong = SecretString::from("wrong horse battery");
         assert!(matches!(
             Seed::open(folder.path(), &wrong, true),

@@ -30,7 +30,9 @@ use crate::{
 /// Why a treasury is not attached.
 #[derive(Debug, Error)]
 pub(crate) enum AttachError {
-    #[error("the signature is not the treasury's over this workspace; sign with 'x402 wallet attach'")]
+    #[error(
+        "the signature is not the treasury's over this workspace; sign with 'x402 wallet attach'"
+    )]
     WrongSignature,
     #[error("{0} belongs to another workspace, and an address belongs to one workspace for ever")]
     Taken(Address),
@@ -86,7 +88,10 @@ pub(crate) async fn attach(
         return Err(AttachError::Taken(signer));
     }
     change.commit().await.map_err(LedgerError::from)?;
-    view(&gateway, &owner).await.map(Json).map_err(AttachError::View)
+    view(&gateway, &owner)
+        .await
+        .map(Json)
+        .map_err(AttachError::View)
 }
 
 /// The treasury as the chain has it now, with all that signing an approval needs.
@@ -123,15 +128,14 @@ async fn view(gateway: &Gateway, owner: &Owner) -> Result<TreasuryView, Problem>
         owner: address,
         spender,
     };
-    let (balance, allowance, spender_gas, gas, nonce, fees): (U256, U256, _, _, _, _) =
-        futures::try_join!(
-            chain.view(token::balanceOfCall { account: address }, at),
-            chain.view(allowance, at),
-            chain.gas_wei(spender, at),
-            chain.gas_wei(address, at),
-            chain.mined(address, at),
-            chain.fees(),
-        )?;
+    let (balance, allowance, spender_gas, gas, nonce, fees): (U256, U256, _, _, _, _) = futures::try_join!(
+        chain.view(token::balanceOfCall { account: address }, at),
+        chain.view(allowance, at),
+        chain.gas_wei(spender, at),
+        chain.gas_wei(address, at),
+        chain.mined(address, at),
+        chain.fees(),
+    )?;
     Ok(TreasuryView {
         address,
         balance: Amount::from_base_units(balance),

@@ -43,7 +43,14 @@ pub(crate) async fn create(
     let hash = key.hash(&gateway.key_pepper);
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
-    workspaces::insert(&mut change, &workspace_id, name, request.monthly_budget, now).await?;
+    workspaces::insert(
+        &mut change,
+        &workspace_id,
+        name,
+        request.monthly_budget,
+        now,
+    )
+    .await?;
     api_keys::insert(
         &mut change,
         key.key_id(),

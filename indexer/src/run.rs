@@ -240,11 +240,10 @@ impl Run {
             .saturating_mul(2_u32.saturating_pow(doublings))
             .min(longest);
         if failures >= FAILURES_TO_UNREADY {
-            self.readiness.not_ready(error.to_string());
+            self.readiness.not_ready(told(error));
         }
-        let error: &(dyn std::error::Error + 'static) = error;
         tracing::warn!(
-            error,
+            error = told(error),
             failures,
             "a round of indexing came to nothing; trying again"
         );
@@ -277,6 +276,15 @@ impl Run {
                 .tell(tip.number, head.number, self.metrics.rows_total.get());
         }
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The stamp of the batch after `seq`.

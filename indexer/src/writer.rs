@@ -138,9 +138,8 @@ impl Writer {
         self.metrics.insert_retries_total.inc();
         self.readiness
             .not_ready("ClickHouse does not take rows; they are kept and tried again");
-        let error: &(dyn std::error::Error + 'static) = error;
         tracing::warn!(
-            error,
+            %error,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
             "ClickHouse did not take a batch; trying again"
         );

@@ -81,6 +81,17 @@ enum Command {
     LocalClickhouse(EmbeddedArgs),
 }
 
+impl Command {
+    /// What is logged unless `--log` says otherwise: the demo's own lines tell its story.
+    const fn default_log(&self) -> &'static str {
+        if matches!(self, Self::Demo(_)) {
+            "warn"
+        } else {
+            "info"
+        }
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     match parse() {
@@ -120,19 +131,13 @@ fn parse() -> Result<(Cli, clap::Command), SettingsError> {
 
 fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
     // The hidden commands become other programs: no runtime, no threads before that.
-    let command = match cli.command {
-        Command::Child(args) => return failed(&child::become_program(&args).into()),
-        Command::LocalClickhouse(args) => return failed(&embedded::serve(args).into()),
-        command => command,
-    };
-    let filter = cli
-        .log
-        .as_deref()
-        .unwrap_or(if matches!(command, Command::Demo(_)) {
-            "warn"
-        } else {
-            "info"
-        });
+    if let Command::Child(args) = &cli.command {
+        return failed(&child::become_program(args).into());
+    }
+    if let Command::LocalClickhouse(args) = cli.command {
+        return failed(&embedded::serve(args).into());
+    }
+    let filter = cli.log.as_deref().unwrap_or(cli.command.default_log());
     if let Err(error) = x402_service::logs::init(filter) {
         note(format!("--log: {error}"));
         return ExitCode::from(EXIT_USAGE);
@@ -144,7 +149,7 @@ fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(dispatch(command, tree)) {
+    match runtime.block_on(dispatch(cli.command, tree)) {
         Ok(code) => code,
         Err(error) => match error.downcast::<SettingsError>() {
             Ok(error) => {

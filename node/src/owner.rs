@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use x402_schemas::{
     api::{
         ErrorBody,
+        base_url::BaseUrl,
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
             ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
@@ -20,7 +21,7 @@ use x402_schemas::{
 #[derive(Clone, Debug)]
 pub struct Owner {
     http: reqwest::Client,
-    gateway: Url,
+    gateway: BaseUrl,
     key: SecretString,
 }
 
@@ -30,7 +31,11 @@ impl Owner {
         let http = reqwest::Client::builder()
             .timeout(std::time::Duration::from_secs(30))
             .build()?;
-        Ok(Self { http, gateway, key })
+        Ok(Self {
+            http,
+            gateway: BaseUrl::try_from(gateway)?,
+            key,
+        })
     }
 
     /// The key that it asks with.
@@ -43,58 +48,47 @@ impl Owner {
         &self,
         request: &CreateWorkspace,
     ) -> anyhow::Result<WorkspaceCreated> {
-        self.send(Method::POST, "workspaces", Some(request)).await
+        self.send(Method::POST, &["workspaces"], Some(request))
+            .await
     }
 
     /// `GET /workspace`.
     pub async fn workspace(&self) -> anyhow::Result<WorkspaceView> {
-        self.get("workspace").await
+        self.get(&["workspace"]).await
     }
 
     /// `PUT /workspace/budget`.
     pub async fn set_budget(&self, request: &SetBudget) -> anyhow::Result<WorkspaceView> {
-        self.send(Method::PUT, "workspace/budget", Some(request))
+        self.send(Method::PUT, &["workspace", "budget"], Some(request))
             .await
     }
 
     /// `POST /agents`.
     pub async fn create_agent(&self, request: &CreateAgent) -> anyhow::Result<AgentCreated> {
-        self.send(Method::POST, "agents", Some(request)).await
+        self.send(Method::POST, &["agents"], Some(request)).await
     }
 
     /// `GET /agents`.
     pub async fn agents(&self) -> anyhow::Result<Vec<AgentView>> {
-        self.get("agents").await
+        self.get(&["agents"]).await
     }
 
     /// `PUT /agents/{id}/policy`.
     pub async fn set_policy(&self, agent_id: &str, policy: &Policy) -> anyhow::Result<AgentView> {
-        self.send(
-            Method::PUT,
-            &format!("agents/{agent_id}/policy"),
-            Some(policy),
-        )
-        .await
+        self.send(Method::PUT, &["agents", agent_id, "policy"], Some(policy))
+            .await
     }
 
     /// `POST /agents/{id}/rotate`.
     pub async fn rotate_agent(&self, agent_id: &str) -> anyhow::Result<AgentCreated> {
-        self.send(
-            Method::POST,
-            &format!("agents/{agent_id}/rotate"),
-            None::<&()>,
-        )
-        .await
+        self.send(Method::POST, &["agents", agent_id, "rotate"], None::<&()>)
+            .await
     }
 
     /// `POST /agents/{id}/revoke`.
     pub async fn revoke_agent(&self, agent_id: &str) -> anyhow::Result<Revoked> {
-        self.send(
-            Method::POST,
-            &format!("agents/{agent_id}/revoke"),
-            None::<&()>,
-        )
-        .await
+        self.send(Method::POST, &["agents", agent_id, "revoke"], None::<&()>)
+            .await
     }
 
     /// `POST /providers`.
@@ -102,19 +96,19 @@ impl Owner {
         &self,
         request: &CreateProvider,
     ) -> anyhow::Result<ProviderCreated> {
-        self.send(Method::POST, "providers", Some(request)).await
+        self.send(Method::POST, &["providers"], Some(request)).await
     }
 
     /// `GET /providers`.
     pub async fn providers(&self) -> anyhow::Result<Vec<ProviderView>> {
-        self.get("providers").await
+        self.get(&["providers"]).await
     }
 
     /// `POST /providers/{id}/rotate`.
     pub async fn rotate_provider(&self, provider_id: &str) -> anyhow::Result<ProviderCreated> {
         self.send(
             Method::POST,
-            &format!("providers/{provider_id}/rotate"),
+            &["providers", provider_id, "rotate"],
             None::<&()>,
         )
         .await
@@ -124,7 +118,7 @@ impl Owner {
     pub async fn revoke_provider(&self, provider_id: &str) -> anyhow::Result<Revoked> {
         self.send(
             Method::POST,
-            &format!("providers/{provider_id}/revoke"),
+            &["providers", provider_id, "revoke"],
             None::<&()>,
         )
         .await
@@ -132,31 +126,31 @@ impl Owner {
 
     /// `POST /treasury`.
     pub async fn attach_treasury(&self, request: &AttachTreasury) -> anyhow::Result<TreasuryView> {
-        self.send(Method::POST, "treasury", Some(request)).await
+        self.send(Method::POST, &["treasury"], Some(request)).await
     }
 
     /// `GET /treasury`.
     pub async fn treasury(&self) -> anyhow::Result<TreasuryView> {
-        self.get("treasury").await
+        self.get(&["treasury"]).await
     }
 
     /// `POST /treasury/relay`.
     pub async fn relay(&self, request: &RelayTransaction) -> anyhow::Result<TransactionRelayed> {
-        self.send(Method::POST, "treasury/relay", Some(request))
+        self.send(Method::POST, &["treasury", "relay"], Some(request))
             .await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
         self.send(Method::GET, path, None::<&()>).await
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &str,
+        path: &[&str],
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
-        let url = self.gateway.join(path)?;
+        let url = self.gateway.endpoint(path);
         let mut request = self
             .http
             .request(method, url)
@@ -167,7 +161,7 @@ impl Owner {
         let response = request
             .send()
             .await
-            .with_context(|| format!("the gateway at {} does not answer", self.gateway))?;
+            .with_context(|| "the gateway does not answer (--gateway-url)".to_owned())?;
         let status = response.status();
         let bytes = response.bytes().await?;
         if status.is_success() {

@@ -77,7 +77,9 @@ impl Stack {
         options: &StackOptions,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let gateway_listen = fixed(options.gateway_listen)?;
+        let (gateway_listener, gateway_listen) = serve::bind(options.gateway_listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", options.gateway_listen))?;
         let verifier_listen = fixed(options.verifier_listen)?;
         let service_token = SecretString::from(api_key::random_id("service")?);
         let registry = Registry::new();
@@ -100,6 +102,7 @@ impl Stack {
         let config = of_service(tree, "gateway", &flags.gateway())?;
         let gateway = x402_gateway::start(
             config,
+            gateway_listener,
             &registry,
             gateway_ready.clone(),
             Some(woken.clone()),
@@ -172,14 +175,14 @@ impl Flags<'_> {
         let mut flags = self.common("gateway");
         flags.extend([
             ("rpc-url", self.options.rpc_url.to_string()),
-            ("listen", self.gateway_listen.to_string()),
+            ("gateway-listen", self.gateway_listen.to_string()),
             ("verifier-url", url_of(self.verifier_listen)),
             (
-                "data-dir",
+                "gateway-data-dir",
                 self.options.data_dir.join("gateway").display().to_string(),
             ),
             (
-                "passphrase",
+                "gateway-passphrase",
                 self.options.passphrase.expose_secret().to_owned(),
             ),
             (

@@ -5,6 +5,8 @@ use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::logs::with_causes;
+
 /// How long tasks have to finish what they hold.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -40,8 +42,11 @@ impl Tasks {
             let mark = failed.drop_guard();
             let outcome = task.await;
             if let Err(error) = &outcome {
-                let error: &(dyn std::error::Error + 'static) = error;
-                tracing::error!(task = name, error, "a task gave up; stopping");
+                tracing::error!(
+                    task = name,
+                    error = with_causes(error),
+                    "a task gave up; stopping"
+                );
             }
             if outcome.is_ok() && stop.is_cancelled() {
                 mark.disarm();

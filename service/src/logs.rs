@@ -27,3 +27,11 @@ pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> 
     drop(outcome);
     Ok(())
 }
+
+/// An error and all its causes on one line, outermost first: log formatters show the first only.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |cause| cause.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

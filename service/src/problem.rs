@@ -10,6 +10,8 @@ use axum::{
 };
 use x402_schemas::api::ErrorBody;
 
+use crate::logs::with_causes;
+
 /// An answer that is neither a result nor a refusal with a body of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -51,12 +53,12 @@ impl Problem {
     }
 
     /// 503: a part that we need is away. Logs the cause; the caller is told when to come back.
-    pub fn unavailable(
-        code: &'static str,
-        message: &str,
-        cause: &(dyn std::error::Error + 'static),
-    ) -> Self {
-        tracing::error!(error = cause, code, "a request could not be answered");
+    pub fn unavailable(code: &'static str, message: &str, cause: &dyn std::error::Error) -> Self {
+        tracing::error!(
+            error = with_causes(cause),
+            code,
+            "a request could not be answered"
+        );
         Self {
             retry_after_seconds: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -64,8 +66,8 @@ impl Problem {
     }
 
     /// 500: our fault. Logs the cause.
-    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = cause, "a request failed");
+    pub fn internal(cause: &dyn std::error::Error) -> Self {
+        tracing::error!(error = with_causes(cause), "a request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",

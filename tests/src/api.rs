@@ -35,8 +35,8 @@ impl PaidApi {
         let layers = Layers::new(config).unwrap();
         let layer = layers.layer(amount(price), "a report").unwrap();
         let routes = Router::new()
-            .route("/report", get(paid).layer(layer.clone()))
-            .route("/other", get(paid).layer(layer))
+            .route("/report", get(paid).route_layer(layer.clone()))
+            .route("/other", get(paid).route_layer(layer))
             .route("/free", get(|| async { "free" }));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { base }

@@ -3,6 +3,14 @@
 //! One chain and one ClickHouse serve a whole test run; each test has a token and a database of its
 //! own, so tests run side by side. A test that reorganises the chain starts one for itself.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
 /// The chain node and the ClickHouse that a test run shares.
 pub mod shared;
 

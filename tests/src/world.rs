@@ -40,12 +40,12 @@ use crate::{
 /// One ether, in wei.
 const ETHER: u64 = 1_000_000_000_000_000_000;
 /// How long anything that has to happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The token of the operator of every test's gateway.
 pub const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
 /// The passphrase of every test's keystores.
-pub const PASSPHRASE: &str = "tests only";
+pub const PASSPHRASE: &str = "for the tests only";
 
 /// A running system with an owner, a funded treasury, an agent and a provider.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ pub struct World {
     pub options: StackOptions,
     /// The services.
     pub stack: Stack,
-    tasks: Tasks,
+    /// The tasks that run them.
+    pub tasks: Tasks,
     /// Ledger, claims, keystores.
     pub folder: TempDir,
     /// The workspace.
@@ -349,9 +350,11 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-        panic!("within {PATIENCE:?} it did not happen that {what}");
-    }
+    let happened = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+    assert!(
+        happened,
+        "within {PATIENCE:?} it did not happen that {what}"
+    );
 }
 
 /// An amount of MNEE.

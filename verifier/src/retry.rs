@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use x402_service::logs::with_causes;
 
 /// The first wait.
 const MIN: Duration = Duration::from_millis(100);
@@ -34,15 +35,8 @@ impl Retry {
         what: &'static str,
         error: impl std::error::Error + Send + 'static,
     ) {
-        log(what, &error);
+        tracing::warn!(error = with_causes(&error), "{what}; trying again");
         drop(error);
         tokio::time::sleep(self.waits.next().unwrap_or(MAX)).await;
     }
-}
-
-fn log(what: &'static str, error: &(dyn std::error::Error + 'static)) {
-    let causes: Vec<String> = std::iter::successors(error.source(), |cause| cause.source())
-        .map(ToString::to_string)
-        .collect();
-    tracing::warn!(error, ?causes, "{what}; trying again");
 }

@@ -42,9 +42,7 @@ fn read((id, name, policy, revoked_at): Row) -> Result<AgentRow, LedgerError> {
 
 fn policy_text(policy: Option<&Policy>) -> Result<Option<String>, LedgerError> {
     policy
-        .map(|policy| {
-            serde_json::to_string(policy).map_err(|_| LedgerError::Unreadable("policy"))
-        })
+        .map(|policy| serde_json::to_string(policy).map_err(|_| LedgerError::Unreadable("policy")))
         .transpose()
 }
 

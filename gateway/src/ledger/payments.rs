@@ -210,7 +210,10 @@ pub(crate) async fn unsettled(
     .await?;
     rows.into_iter()
         .map(|mut row| {
-            let raw = row.raw_tx.take().ok_or(LedgerError::Unreadable("signed transaction"))?;
+            let raw = row
+                .raw_tx
+                .take()
+                .ok_or(LedgerError::Unreadable("signed transaction"))?;
             Ok(Unsettled {
                 payment: row.read()?,
                 raw: raw.into(),
@@ -267,7 +270,11 @@ pub(crate) async fn in_flight(
     let sum = rows.iter().try_fold(InFlight::default(), |sum, row| {
         let (amount, gas_wei, from) = row;
         let leaves_payer = from.as_deref() == Some(payer.as_slice());
-        let amount = if leaves_payer { columns::amount(amount).ok()? } else { Amount::ZERO };
+        let amount = if leaves_payer {
+            columns::amount(amount).ok()?
+        } else {
+            Amount::ZERO
+        };
         let gas_wei = columns::amount(gas_wei.as_deref()?).ok()?;
         Some(InFlight {
             amount: sum.amount.checked_add(amount)?,
@@ -289,7 +296,11 @@ pub(crate) async fn open_counts(
     .await?;
     rows.into_iter()
         .map(|(status, count, oldest)| {
-            Ok((columns::parsed(&status, "status")?, count, columns::time(oldest)?))
+            Ok((
+                columns::parsed(&status, "status")?,
+                count,
+                columns::time(oldest)?,
+            ))
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::Jwk;
 use sqlx::SqliteConnection;
 
-use super::{LedgerError, columns};
+use super::LedgerError;
 
 /// The number of the key that signs now, or `None` before the first.
 pub(crate) async fn signing(conn: &mut SqliteConnection) -> Result<Option<i64>, LedgerError> {
@@ -72,16 +72,4 @@ pub(crate) async fn published(
     rows.iter()
         .map(|jwk| serde_json::from_str(jwk).map_err(|_| LedgerError::Unreadable("proof key")))
         .collect()
-}
-
-/// When keys that do not sign any more leave the JWKS, soonest first; for tests and operators.
-pub(crate) async fn retirements(
-    conn: &mut SqliteConnection,
-) -> Result<Vec<Timestamp>, LedgerError> {
-    let rows: Vec<i64> = sqlx::query_scalar(
-        "SELECT published_until FROM proof_keys WHERE published_until IS NOT NULL ORDER BY 1",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(columns::time).collect()
 }

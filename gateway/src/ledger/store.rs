@@ -45,7 +45,9 @@ pub enum LedgerError {
     #[error("no id could be made")]
     NoId(#[from] x402_service::api_key::NoRandomness),
     /// The ledger belongs to another network, token or seed.
-    #[error("the ledger belongs to another {name}: {recorded}, not {given}; use another data folder")]
+    #[error(
+        "the ledger belongs to another {name}: {recorded}, not {given}; use another data folder"
+    )]
     Foreign {
         /// What differs.
         name: &'static str,
@@ -89,12 +91,6 @@ impl Ledger {
     /// A connection for reading what is committed.
     pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, LedgerError> {
         Ok(self.reader.acquire().await?)
-    }
-
-    /// Finishes what is in hand and closes the file.
-    pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
     }
 }
 

@@ -102,7 +102,9 @@ pub(crate) async fn broadcast(
     if payment.status != PaymentStatus::Signed {
         return Ok(false);
     }
-    Ok(step(conn, id, PaymentStatus::Broadcast, now).await?.is_some())
+    Ok(step(conn, id, PaymentStatus::Broadcast, now)
+        .await?
+        .is_some())
 }
 
 /// Signed or broadcast → settled, with its proof.
@@ -139,7 +141,9 @@ pub(crate) async fn unsettle(
         return Ok(false);
     };
     if payment.status != PaymentStatus::Settled
-        || step(conn, id, PaymentStatus::Broadcast, now).await?.is_none()
+        || step(conn, id, PaymentStatus::Broadcast, now)
+            .await?
+            .is_none()
     {
         return Ok(false);
     }

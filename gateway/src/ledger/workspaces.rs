@@ -42,13 +42,15 @@ pub(crate) async fn insert(
     monthly_budget: Amount,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO workspaces (id, name, monthly_budget, created_at) VALUES (?, ?, ?, ?)")
-        .bind(id)
-        .bind(name)
-        .bind(columns::amount_text(monthly_budget))
-        .bind(now.as_millisecond())
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO workspaces (id, name, monthly_budget, created_at) VALUES (?, ?, ?, ?)",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(columns::amount_text(monthly_budget))
+    .bind(now.as_millisecond())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -52,9 +52,7 @@ pub(super) fn of_refusal(refusal: Refusal) -> Response {
             };
             failed(status_of(code), code.as_str(), message.to_owned())
         }
-        Refusal::Denied(denial, message) => {
-            failed(StatusCode::FORBIDDEN, denial.as_str(), message)
-        }
+        Refusal::Denied(denial, message) => failed(StatusCode::FORBIDDEN, denial.as_str(), message),
     }
 }
 

@@ -14,20 +14,32 @@ use crate::{
 /// Hands a payment's transaction over, the first time or again.
 pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
     match gateway.chain.send(raw).await {
-        Sent::Taken => {
+        Sent::Taken | Sent::NonceUsed(_) => {
             if let Err(error) = mark_taken(gateway, payment_id).await {
                 let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(error, payment = payment_id, "a broadcast is not recorded yet");
+                tracing::warn!(
+                    error,
+                    payment = payment_id,
+                    "a broadcast is not recorded yet"
+                );
             }
         }
         Sent::Refused(reason) => {
             gateway.metrics.broadcast_error(BroadcastError::Refused);
-            tracing::warn!(payment = payment_id, reason, "the chain did not take a transaction; it is sent again");
+            tracing::warn!(
+                payment = payment_id,
+                reason,
+                "the chain did not take a transaction; it is sent again"
+            );
         }
         Sent::Unknown(error) => {
             gateway.metrics.broadcast_error(BroadcastError::Unknown);
             let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::warn!(error, payment = payment_id, "a broadcast got no answer; it is sent again");
+            tracing::warn!(
+                error,
+                payment = payment_id,
+                "a broadcast got no answer; it is sent again"
+            );
         }
     }
 }

@@ -54,7 +54,7 @@ use crate::{
 use reserve::{Refusal, Reservation};
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(15);
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Why `/pay` could not answer. The payment may exist: asking again is safe.
 #[derive(Debug, Error)]
@@ -153,14 +153,21 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
                 // Somebody else has failed it: it was reserved for too long.
                 Ok(None) => return,
                 Err(sign::SignError::Refused(failure)) => failure,
-                Err(error) => wallet_error(&error, "the gateway could not sign; get a new quote and try again"),
+                Err(error) => wallet_error(
+                    &error,
+                    "the gateway could not sign; get a new quote and try again",
+                ),
             }
         }
         Err(preflight::ObserveError::NoTreasury) => Failure {
             code: PaymentFailure::WalletError,
-            detail: "the workspace has no treasury; an owner attaches one with POST /treasury".to_owned(),
+            detail: "the workspace has no treasury; an owner attaches one with POST /treasury"
+                .to_owned(),
         },
-        Err(error) => wallet_error(&error, "the chain could not be asked; nothing was sent, get a new quote and try again"),
+        Err(error) => wallet_error(
+            &error,
+            "the chain could not be asked; nothing was sent, get a new quote and try again",
+        ),
     };
     release(gateway, payment, &failure).await;
 }
@@ -191,7 +198,11 @@ async fn release(gateway: &Gateway, payment: &Payment, failure: &Failure) {
         Ok(false) => (),
         Err(error) => {
             let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::error!(error, payment = payment.id, "a reservation could not be released yet");
+            tracing::error!(
+                error,
+                payment = payment.id,
+                "a reservation could not be released yet"
+            );
         }
     }
     gateway.waiters.wake(&payment.id);

@@ -5,7 +5,7 @@
 //! transactions does not include yet, so nothing is counted twice and nothing is forgotten.
 
 use alloy::{
-    primitives::{Address, Bytes, B256},
+    primitives::{Address, B256, Bytes},
     sol_types::{SolCall, SolError},
 };
 use thiserror::Error;
@@ -31,7 +31,6 @@ pub(crate) struct Observed {
     /// The workspace's place in the derivation.
     pub(crate) workspace_number: i64,
     pub(crate) treasury: Address,
-    pub(crate) spender: Address,
     pub(crate) state: State,
 }
 
@@ -87,7 +86,10 @@ pub(crate) fn calldata(treasury: Address, pay_to: Address, amount: Amount, memo:
 }
 
 /// Looks at the chain, all at one block.
-pub(crate) async fn observe(gateway: &Gateway, payment: &Payment) -> Result<Observed, ObserveError> {
+pub(crate) async fn observe(
+    gateway: &Gateway,
+    payment: &Payment,
+) -> Result<Observed, ObserveError> {
     let workspace = {
         let mut conn = gateway.ledger.read().await?;
         workspaces::get(&mut conn, &payment.workspace_id).await?
@@ -98,7 +100,6 @@ pub(crate) async fn observe(gateway: &Gateway, payment: &Payment) -> Result<Obse
     Ok(Observed {
         workspace_number: workspace.number,
         treasury,
-        spender,
         state,
     })
 }
@@ -114,7 +115,7 @@ async fn state(
     let at = chain.latest().await?;
     let blacklisted = |account| chain.view(token::blacklistedCall { account }, at);
     let input = calldata(treasury, payee, payment.invoice.amount, payment.memo);
-    let (paused, payer_listed, payee_listed, spender_listed, payer_frozen) = futures::try_join!(
+    let (paused, from_listed, to_listed, spender_listed, from_frozen) = futures::try_join!(
         chain.view(token::pausedCall {}, at),
         blacklisted(treasury),
         blacklisted(payee),
@@ -134,8 +135,8 @@ async fn state(
         chain.simulate(spender, input),
     )?;
     let blocked = [
-        (payer_listed || payer_frozen, treasury),
-        (payee_listed, payee),
+        (from_listed || from_frozen, treasury),
+        (to_listed, payee),
         (spender_listed, spender),
     ];
     Ok(State {

@@ -54,10 +54,11 @@ pub(crate) async fn reserve(
         return Ok(Reservation::Known(payment));
     }
     let existing = payments::of_invoice(&mut change, &agent.workspace_id, &quote.invoice).await?;
-    if let Some(payment) = existing {
-        if payment.invoice == quote.invoice && payment.agent_id == agent.agent_id {
-            return Ok(Reservation::Known(payment));
-        }
+    if let Some(payment) = existing
+        && payment.invoice == quote.invoice
+        && payment.agent_id == agent.agent_id
+    {
+        return Ok(Reservation::Known(payment));
     }
     if now >= quote.expires_at {
         return refused(PaymentFailure::QuoteExpired);

@@ -47,8 +47,8 @@ pub(crate) async fn sign(
     let mut change = gateway.ledger.write().await?;
     let in_flight =
         payments::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
-    let gas = preflight::judge(state, payment.invoice.amount, in_flight)
-        .map_err(SignError::Refused)?;
+    let gas =
+        preflight::judge(state, payment.invoice.amount, in_flight).map_err(SignError::Refused)?;
     let workspace = workspaces::get(&mut change, &payment.workspace_id).await?;
     let nonce = workspace.next_nonce.max(state.mined);
     let next_nonce = nonce.checked_add(1).ok_or(SignError::NoNonce)?;

@@ -88,6 +88,7 @@ impl Gateway {
             tokio::select! {
                 () = rung => (),
                 () = tokio::time::sleep_until(deadline) => return Ok(now),
+                () = self.stop.cancelled() => return Ok(now),
             }
         }
     }

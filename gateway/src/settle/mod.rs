@@ -134,7 +134,9 @@ impl Follower {
     async fn nothing_moved(&self, since: u64) -> Result<bool, IndexError> {
         let commits = self.index.commits_after(since, MAX_COMMITS).await?;
         let all_seen = u64::try_from(commits.len()).is_ok_and(|count| count < MAX_COMMITS);
-        let quiet = commits.iter().all(|commit| commit.rows == 0 && commit.retracted == 0);
+        let quiet = commits
+            .iter()
+            .all(|commit| commit.rows == 0 && commit.retracted == 0);
         Ok(all_seen && quiet)
     }
 
@@ -148,7 +150,10 @@ impl Follower {
             let mut conn = self.gateway.ledger.read().await?;
             payments::watched(&mut conn).await?
         };
-        let hashes: Vec<B256> = watched.iter().filter_map(|payment| payment.tx_hash).collect();
+        let hashes: Vec<B256> = watched
+            .iter()
+            .filter_map(|payment| payment.tx_hash)
+            .collect();
         if hashes.is_empty() {
             return Ok(());
         }
@@ -221,11 +226,18 @@ impl Follower {
             }
             Step::Move(place) => {
                 metrics.reorged();
-                tracing::info!(payment = payment.id, block = place.block_number, "a reorg moved a settled payment");
+                tracing::info!(
+                    payment = payment.id,
+                    block = place.block_number,
+                    "a reorg moved a settled payment"
+                );
             }
             Step::Unsettle => {
                 metrics.reorged();
-                tracing::warn!(payment = payment.id, "a reorg removed a settled payment; it is sent again");
+                tracing::warn!(
+                    payment = payment.id,
+                    "a reorg removed a settled payment; it is sent again"
+                );
             }
             Step::Finalize => return,
         }

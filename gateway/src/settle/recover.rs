@@ -5,11 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
-use x402_schemas::{
-    codes::PaymentFailure,
-    index::Tip,
-    payment::PaymentStatus,
-};
+use x402_schemas::{codes::PaymentFailure, index::Tip, payment::PaymentStatus};
 use x402_service::clock;
 
 use super::RoundError;
@@ -47,9 +43,12 @@ pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), R
         .iter()
         .filter(|one| now.duration_since(one.payment.updated_at) >= YOUNG)
         .collect();
-    let round = stream::iter(old).for_each_concurrent(CONCURRENCY, |one| look_after(gateway, one, tip));
+    let round =
+        stream::iter(old).for_each_concurrent(CONCURRENCY, |one| look_after(gateway, one, tip));
     if tokio::time::timeout(ROUND_TIMEOUT, round).await.is_err() {
-        tracing::warn!("the chain is slow; payments under way are looked after again in the next round");
+        tracing::warn!(
+            "the chain is slow; payments under way are looked after again in the next round"
+        );
     }
     Ok(())
 }
@@ -71,7 +70,9 @@ pub(crate) async fn release_unsigned(
     }
     let failure = Failure {
         code: PaymentFailure::WalletError,
-        detail: "the gateway stopped before it signed; nothing was sent, get a new quote and try again".to_owned(),
+        detail:
+            "the gateway stopped before it signed; nothing was sent, get a new quote and try again"
+                .to_owned(),
     };
     let mut released = Vec::new();
     let mut change = gateway.ledger.write().await?;
@@ -102,14 +103,22 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
         }) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
             if let Err(error) = fail_reverted(gateway, one, block_number).await {
                 let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(error, payment = payment.id, "a reverted payment is not released yet");
+                tracing::warn!(
+                    error,
+                    payment = payment.id,
+                    "a reverted payment is not released yet"
+                );
             }
         }
         // Waiting, or mined and the index's to tell.
         Ok(Known::Waiting | Known::Mined { .. }) => (),
         Err(error) => {
             let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::debug!(error, payment = payment.id, "the chain could not be asked for a payment");
+            tracing::debug!(
+                error,
+                payment = payment.id,
+                "the chain could not be asked for a payment"
+            );
         }
     }
 }
@@ -122,7 +131,9 @@ async fn fail_reverted(
 ) -> Result<(), LedgerError> {
     let failure = Failure {
         code: PaymentFailure::TransactionFailed,
-        detail: format!("the transaction was mined in block {block_number} and reverted; nothing was paid"),
+        detail: format!(
+            "the transaction was mined in block {block_number} and reverted; nothing was paid"
+        ),
     };
     let id = &one.payment.id;
     let mut change = gateway.ledger.write().await?;

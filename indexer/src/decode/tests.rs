@@ -269,8 +269,8 @@ fn the_memo_is_the_word_after_the_arguments() {
 
 #[test]
 fn a_call_that_is_not_exactly_this_payment_gives_no_memo() {
-    let logs = [transfer(0, ALICE, BOB, 5)];
     type Change = fn(&mut Call);
+    let logs = [transfer(0, ALICE, BOB, 5)];
     let changes: [(&str, Change); 9] = [
         ("through another contract", |call| call.to = Some(BOB)),
         ("contract creation", |call| call.to = None),

@@ -356,8 +356,10 @@ impl World {
             seq = batch.commit.seq;
             match step {
                 Step::Reorg { ancestor, .. } => window.retract_to(ancestor.number),
-                _ => (tip.number + 1..=batch.commit.tip_number)
-                    .for_each(|number| window.extend(self.at(number))),
+                Step::Extend | Step::Current | Step::NeedAncestor { .. } | Step::TooDeep { .. } => {
+                    (tip.number + 1..=batch.commit.tip_number)
+                        .for_each(|number| window.extend(self.at(number)))
+                }
             }
             window.finalize(self.finalized);
         }

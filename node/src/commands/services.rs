@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, process::ExitCode};
 
+use anyhow::Context;
 use clap::Args;
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use x402_indexer::{Indexer, IndexerConfig};
 use x402_service::{
     admin::Readiness,
     lifecycle::{GRACE, Tasks, stop_signal},
+    serve,
 };
 use x402_verifier::VerifierConfig;
 
@@ -77,7 +79,12 @@ pub(crate) async fn run_gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
         &tasks,
     )
     .await?;
-    let started = x402_gateway::start(args.config, &registry, readiness, None, &tasks).await?;
+    let listen = args.config.listen;
+    let (listener, _) = serve::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let started =
+        x402_gateway::start(args.config, listener, &registry, readiness, None, &tasks).await?;
     tracing::info!(address = %started.address, "serving");
     Ok(tasks.run_until(stop_signal(), GRACE).await)
 }

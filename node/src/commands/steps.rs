@@ -57,5 +57,5 @@ pub(crate) fn describe(step: &Step) -> String {
 }
 
 fn line(took: Duration, what: &str, proves: &str) -> String {
-    format!("{:>8.1?}  {what:<18} {proves}", took)
+    format!("{took:>8.1?}  {what:<18} {proves}")
 }

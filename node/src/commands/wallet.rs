@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long an approval may take to be mined before the command stops waiting.
-const APPROVAL_WAIT: Duration = Duration::from_secs(120);
+const APPROVAL_WAIT: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WalletCommand {
@@ -63,15 +63,14 @@ pub(crate) struct KeystoreArgs {
 
 impl KeystoreArgs {
     fn create(&self) -> anyhow::Result<Wallet> {
-        let passphrase = match &self.passphrase {
-            Some(passphrase) => passphrase.clone(),
-            None => {
-                let first = rpassword::prompt_password("New passphrase: ")?;
-                if first != rpassword::prompt_password("Again: ")? {
-                    bail!("the two passphrases differ; nothing was written");
-                }
-                SecretString::from(first)
+        let passphrase = if let Some(passphrase) = &self.passphrase {
+            passphrase.clone()
+        } else {
+            let first = rpassword::prompt_password("New passphrase: ")?;
+            if first != rpassword::prompt_password("Again: ")? {
+                bail!("the two passphrases differ; nothing was written");
             }
+            SecretString::from(first)
         };
         Ok(Wallet::create(&self.keystore, &passphrase)?)
     }

@@ -37,7 +37,10 @@ struct MigrationRow {
 /// Brings `database` to the current schema, creating it if it is missing. Returns how many
 /// migrations were applied. `client` is used with `database` whatever its own is.
 pub async fn migrate(client: &Client, database: &str) -> Result<usize, Error> {
+    // The server refuses any statement in a database that is not there yet.
     client
+        .clone()
+        .with_database("default")
         .query("CREATE DATABASE IF NOT EXISTS ?")
         .bind(clickhouse::sql::Identifier(database))
         .execute()

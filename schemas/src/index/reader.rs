@@ -111,13 +111,14 @@ impl IndexReader {
             .await?)
     }
 
-    /// What one commit changed, removals first. A later commit's change of the same log is not shown.
+    /// What one commit changed, removals first. A later commit's change of the same log is not shown. A row that
+    /// was written twice, because its acknowledgement was lost, is shown once.
     pub async fn changes(&self, commit: &CommitRow) -> Result<Vec<Change>, IndexError> {
         if commit.rows == 0 && commit.retracted == 0 {
             return Ok(Vec::new());
         }
         let query = "SELECT ?fields FROM transfers WHERE chain_id = ? AND block_number BETWEEN ? AND ? AND version = ? \
-                     ORDER BY is_deleted DESC, block_number, log_index";
+                     ORDER BY is_deleted DESC, block_number, log_index LIMIT 1 BY block_number, log_index, block_hash";
         let rows: Vec<TransferRow> = self
             .client
             .query(query)

@@ -1,5 +1,11 @@
 //! The whole system on a real chain and a real ClickHouse, one module for each subject.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
 /// A paid request from 402 to the resource.
 mod purchase;
 

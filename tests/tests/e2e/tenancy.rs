@@ -278,74 +278,76 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(walk(&path))
+            files.extend(walk(&path));
         } else {
-            files.push(path)
+            files.push(path);
         }
     }
     files
+}
+
+/// Every body that `POST /quote` must refuse.
+fn bad_quotes(world: &World) -> Vec<String> {
+    let pay_to = world.pay_to.to_checksum(None);
+    let with = |key: &str, value: Value| {
+        let mut body = json!({
+            "invoiceId": "inv_1", "amount": "0.05", "payTo": pay_to, "network": "devnet",
+            "providerUrl": "http://127.0.0.1:1/report",
+        });
+        body[key] = value;
+        body.to_string()
+    };
+    let wrong_checksum: String = pay_to
+        .chars()
+        .map(|letter| match letter {
+            'x' => 'x',
+            'a'..='z' => letter.to_ascii_uppercase(),
+            _ => letter.to_ascii_lowercase(),
+        })
+        .collect();
+    let amounts = [
+        "",
+        "_",
+        "1e18",
+        "0x10",
+        "-1",
+        "0.1234567890123456789",
+        "0",
+        "1_000",
+        "NaN",
+    ];
+    let mut bodies: Vec<String> = amounts
+        .iter()
+        .map(|amount| with("amount", json!(amount)))
+        .collect();
+    bodies.extend([
+        with("amount", json!(0.05)),
+        with("amount", json!(null)),
+        with("payTo", json!(wrong_checksum)),
+        with("payTo", json!("0x12")),
+        with("network", json!("solana:1")),
+        with("invoiceId", json!("a b")),
+        with("invoiceId", json!("x".repeat(129))),
+        with("providerUrl", json!("file:///etc/passwd")),
+        with("providerUrl", json!("nonsense")),
+        with("unknown", json!(1)),
+        with("method", json!("get it")),
+        with("description", json!("x".repeat(100_000))),
+        String::new(),
+        "not json".into(),
+        "[]".into(),
+        "{\"invoiceId\":".into(),
+        "\u{0}".into(),
+    ]);
+    bodies
 }
 
 #[test]
 fn bad_input_gets_a_clear_4xx_and_creates_nothing() {
     run(async {
         let world = World::new(EXE).await;
-        let good = json!({
-            "invoiceId": "inv_1", "amount": "0.05", "payTo": world.pay_to.to_checksum(None), "network": "devnet",
-            "providerUrl": "http://127.0.0.1:1/report",
-        });
-        let with = |key: &str, value: Value| {
-            let mut body = good.clone();
-            body[key] = value;
-            body.to_string()
-        };
-        let wrong_checksum = world
-            .pay_to
-            .to_checksum(None)
-            .chars()
-            .map(|letter| {
-                if letter.is_ascii_lowercase() && letter != 'x' {
-                    letter.to_ascii_uppercase()
-                } else {
-                    letter.to_ascii_lowercase()
-                }
-            })
-            .collect::<String>();
-        let mut bodies: Vec<String> = [
-            "",
-            "_",
-            "1e18",
-            "0x10",
-            "-1",
-            "0.1234567890123456789",
-            "0",
-            "1_000",
-            "NaN",
-        ]
-        .iter()
-        .map(|amount| with("amount", json!(amount)))
-        .collect();
-        bodies.extend([
-            with("amount", json!(0.05)),
-            with("amount", json!(null)),
-            with("payTo", json!(wrong_checksum)),
-            with("payTo", json!("0x12")),
-            with("network", json!("solana:1")),
-            with("invoiceId", json!("a b")),
-            with("invoiceId", json!("x".repeat(129))),
-            with("providerUrl", json!("file:///etc/passwd")),
-            with("providerUrl", json!("nonsense")),
-            with("unknown", json!(1)),
-            with("method", json!("get it")),
-            with("description", json!("x".repeat(100_000))),
-            String::new(),
-            "not json".into(),
-            "[]".into(),
-            "{\"invoiceId\":".into(),
-            "\u{0}".into(),
-        ]);
         let url = world.gateway().join("quote").unwrap();
-        for body in bodies {
+        for body in bad_quotes(&world) {
             let (status, answer) = raw::send_text(
                 Method::POST,
                 url.as_str(),
@@ -371,15 +373,18 @@ fn bad_input_gets_a_clear_4xx_and_creates_nothing() {
             .send()
             .await;
         assert!(huge.is_err() || huge.unwrap().status() == 413);
-        for (service, path) in [(world.gateway(), "nowhere"), (world.verifier(), "nowhere")] {
+        for service in [world.gateway(), world.verifier()] {
             assert_eq!(
-                raw::get(service.join(path).unwrap().as_str(), None).await.0,
+                raw::get(service.join("nowhere").unwrap().as_str(), None)
+                    .await
+                    .0,
                 404
             );
         }
         assert_eq!(raw::get(url.as_str(), None).await.0, 405);
+        let payments = world.gateway().join("payments").unwrap();
         let (_, payments) = raw::get(
-            world.gateway().join("payments").unwrap().as_str(),
+            payments.as_str(),
             Some(x402_tests::world::secret(&world.owner)),
         )
         .await;

@@ -66,15 +66,15 @@ pub(super) async fn start(
     let routes = Router::new()
         .route(
             "/weather",
-            get(forecast).layer(api.layer(weather.price.parse()?, "weather forecast")?),
+            get(forecast).route_layer(api.layer(weather.price.parse()?, "weather forecast")?),
         )
         .route(
             "/report",
-            get(market_report).layer(api.layer(report.price.parse()?, "market report")?),
+            get(market_report).route_layer(api.layer(report.price.parse()?, "market report")?),
         )
         .route(
             "/summary",
-            post(summarize).layer(api.layer(summary.price.parse()?, "text summary")?),
+            post(summarize).route_layer(api.layer(summary.price.parse()?, "text summary")?),
         )
         .route("/", get(catalogue));
     let stop = tasks.stop_token();

@@ -49,7 +49,7 @@ mod setup;
 /// Seconds between blocks: short, so that nobody waits, and a real interval, so that waiting shows.
 const BLOCK_SECONDS: u64 = 1;
 /// Protects the demo gateway's seed, which is worth nothing elsewhere.
-const PASSPHRASE: &str = "local demo only";
+const PASSPHRASE: &str = "for the local demo only";
 /// Index, prices and purchases of the demo.
 const DATABASE: &str = "x402";
 
@@ -214,18 +214,17 @@ impl Servers {
             chain.started_in,
             format!("{}, a block each second", chain.url),
         );
-        let (clickhouse, clickhouse_url) = match &args.clickhouse_url {
-            Some(url) => (None, url.clone()),
-            None => {
-                let options = ClickHouseOptions {
-                    folder: args.data_dir.join("clickhouse"),
-                    http_port: args.ports.child(8123),
-                };
-                let clickhouse = ClickHouse::start(&launcher, &tools.clickhouse, &options).await?;
-                done("ClickHouse", clickhouse.started_in, &clickhouse.url);
-                let url = clickhouse.url.clone();
-                (Some(clickhouse), url)
-            }
+        let (clickhouse, clickhouse_url) = if let Some(url) = &args.clickhouse_url {
+            (None, url.clone())
+        } else {
+            let options = ClickHouseOptions {
+                folder: args.data_dir.join("clickhouse"),
+                http_port: args.ports.child(8123),
+            };
+            let clickhouse = ClickHouse::start(&launcher, &tools.clickhouse, &options).await?;
+            done("ClickHouse", clickhouse.started_in, &clickhouse.url);
+            let url = clickhouse.url.clone();
+            (Some(clickhouse), url)
         };
         Ok(Self {
             chain,

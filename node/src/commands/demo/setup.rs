@@ -30,7 +30,7 @@ use crate::{commands::wallet, local::token::LocalToken, owner::Owner, wallet::Wa
 /// Gas money for the treasury and the workspace's spender: one ether each, far more than the demo burns.
 const GAS_WEI: u128 = 1_000_000_000_000_000_000;
 /// Protects keys that hold money of the local chain only.
-const PASSPHRASE: &str = "local demo only";
+const PASSPHRASE: &str = "for the local demo only";
 
 /// The amounts of the demo, in MNEE.
 mod money {
