@@ -170,9 +170,10 @@ pub(crate) async fn revoke(
         .ok_or_else(|| Problem::not_found("agent"))?;
     agents::revoke(&mut change, &agent.id, now).await?;
     api_keys::end_of_agent(&mut change, &agent.id, now).await?;
+    let recorded = agents::find(&mut change, &owner.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(Revoked {
-        revoked_at: agent.revoked_at.unwrap_or(now),
+        revoked_at: recorded.and_then(|agent| agent.revoked_at).unwrap_or(now),
     }))
 }
 

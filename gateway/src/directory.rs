@@ -30,9 +30,11 @@ use crate::{
 };
 
 /// How long a verifier may act on a directory after it last reached the gateway.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(30);
 /// An answer that is still on its way to a verifier renews its lease that much later.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// How long a change waits for a verifier that went away.
+pub(crate) const FULL_LEASE: Duration = LEASE.saturating_add(LEASE_MARGIN);
 /// The longest wait of one poll; shorter than the lease, so that a quiet directory renews it.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 const MAX_VERIFIERS: usize = 64;
@@ -41,6 +43,8 @@ const MAX_VERIFIERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Followers {
     seq: watch::Sender<u64>,
+    /// Lease and margin together: how long a change may have to wait for a verifier that went away.
+    lease: Duration,
     seen: Mutex<HashMap<String, Seen>>,
     /// Rung when a verifier has acknowledged.
     acknowledged: Notify,
@@ -56,7 +60,7 @@ struct Seen {
 
 impl Followers {
     /// Loads who may be acting on an older directory. Their leases start anew.
-    pub(crate) async fn load(ledger: &Ledger) -> Result<Self, LedgerError> {
+    pub(crate) async fn load(ledger: &Ledger, lease: Duration) -> Result<Self, LedgerError> {
         let mut conn = ledger.read().await?;
         let seq = directory::seq(&mut conn).await?;
         let at = Instant::now();
@@ -67,6 +71,7 @@ impl Followers {
             .collect();
         Ok(Self {
             seq: watch::Sender::new(seq),
+            lease,
             seen: Mutex::new(seen),
             acknowledged: Notify::new(),
             membership: tokio::sync::Mutex::new(()),
@@ -122,12 +127,16 @@ impl Followers {
         self.lock()
             .values()
             .filter(|seen| seen.acts_on < seq)
-            .filter_map(|seen| seen.at.checked_add(LEASE.saturating_add(LEASE_MARGIN)))
+            .filter_map(|seen| seen.at.checked_add(self.lease))
             .filter(|end| *end > now)
             .max()
     }
 
-    async fn until_followed(&self, ledger: &Ledger, seq: u64) -> Result<(), LedgerError> {
+    pub(crate) async fn until_followed(
+        &self,
+        ledger: &Ledger,
+        seq: u64,
+    ) -> Result<(), LedgerError> {
         loop {
             let acknowledged = self.acknowledged.notified();
             let Some(end) = self.latest_end(seq) else {
@@ -146,7 +155,7 @@ impl Followers {
         let mut names = Vec::new();
         // Memory first: one that comes back now waits for the lock and is added again.
         self.lock().retain(|name, seen| {
-            let end = seen.at.checked_add(LEASE.saturating_add(LEASE_MARGIN));
+            let end = seen.at.checked_add(self.lease);
             let lives = end.is_none_or(|end| end > now);
             if !lives {
                 names.push(name.clone());

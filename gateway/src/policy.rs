@@ -146,3 +146,6 @@ pub fn explain(denial: Denial, standing: &Standing<'_>, ask: &Ask) -> String {
         Denial::ApprovalRequired => "an owner has to approve this amount".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

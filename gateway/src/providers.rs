@@ -153,17 +153,18 @@ pub(crate) async fn revoke(
 ) -> Result<Json<Revoked>, Problem> {
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
-    let revoked_before = providers::find(&mut change, &owner.workspace_id, &id)
+    providers::find(&mut change, &owner.workspace_id, &id)
         .await?
         .ok_or_else(|| Problem::not_found("provider"))?;
     providers::revoke(&mut change, &id, now).await?;
     api_keys::end_of_provider(&mut change, &id, now).await?;
+    let recorded = providers::find(&mut change, &owner.workspace_id, &id).await?;
     let seq = directory::advance(&mut change).await?;
     change.commit().await.map_err(LedgerError::from)?;
     gateway.publish_directory(seq);
     gateway.until_followed(seq).await?;
     Ok(Json(Revoked {
-        revoked_at: revoked_before.unwrap_or(now),
+        revoked_at: recorded.flatten().unwrap_or(now),
     }))
 }
 

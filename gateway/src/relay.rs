@@ -155,3 +155,104 @@ pub(crate) fn check(mut raw: &[u8], expected: Expected) -> Result<B256, NotAnApp
     }
     Ok(*transaction.hash())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::{
+        consensus::{SignableTransaction, TxEip1559},
+        eips::eip2718::Encodable2718,
+        network::TxSignerSync,
+        primitives::{Bytes, TxKind, U256},
+        signers::local::PrivateKeySigner,
+    };
+
+    use super::*;
+
+    fn signer(byte: u8) -> PrivateKeySigner {
+        PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap()
+    }
+
+    fn expected() -> Expected {
+        Expected {
+            treasury: signer(1).address(),
+            spender: Address::repeat_byte(2),
+            token: Address::repeat_byte(3),
+            chain_id: 31_337,
+        }
+    }
+
+    fn approval() -> TxEip1559 {
+        let call = token::approveCall {
+            spender: expected().spender,
+            amount: U256::MAX,
+        };
+        TxEip1559 {
+            chain_id: expected().chain_id,
+            gas_limit: 60_000,
+            to: TxKind::Call(expected().token),
+            input: call.abi_encode().into(),
+            ..TxEip1559::default()
+        }
+    }
+
+    fn signed(mut transaction: TxEip1559, by: &PrivateKeySigner) -> Vec<u8> {
+        let signature = by.sign_transaction_sync(&mut transaction).unwrap();
+        TxEnvelope::from(transaction.into_signed(signature)).encoded_2718()
+    }
+
+    #[test]
+    fn an_approval_of_the_spender_by_the_treasury_is_relayed() {
+        assert!(check(&signed(approval(), &signer(1)), expected()).is_ok());
+    }
+
+    #[test]
+    fn anything_else_is_not_relayed() {
+        type Change = fn(&mut TxEip1559);
+        let cases: [(NotAnApproval, Change); 6] = [
+            (NotAnApproval::Chain, |transaction| transaction.chain_id = 1),
+            (NotAnApproval::Target, |transaction| {
+                transaction.to = TxKind::Call(Address::ZERO);
+            }),
+            (NotAnApproval::Target, |transaction| {
+                transaction.value = U256::from(1);
+            }),
+            (NotAnApproval::Target, |transaction| {
+                transaction.to = TxKind::Create;
+            }),
+            (NotAnApproval::Call, |transaction| {
+                let transfer = token::transferFromCall {
+                    from: Address::ZERO,
+                    to: Address::ZERO,
+                    amount: U256::MAX,
+                };
+                transaction.input = transfer.abi_encode().into();
+            }),
+            (NotAnApproval::Call, |transaction| {
+                let mut longer = transaction.input.to_vec();
+                longer.push(0);
+                transaction.input = Bytes::from(longer);
+            }),
+        ];
+        for (reason, change) in cases {
+            let mut altered = approval();
+            change(&mut altered);
+            assert_eq!(check(&signed(altered, &signer(1)), expected()), Err(reason));
+        }
+        let foreign = signed(approval(), &signer(9));
+        assert_eq!(check(&foreign, expected()), Err(NotAnApproval::Signer));
+        assert_eq!(check(b"", expected()), Err(NotAnApproval::Form));
+        let mut longer = signed(approval(), &signer(1));
+        longer.push(0);
+        assert_eq!(check(&longer, expected()), Err(NotAnApproval::Form));
+    }
+
+    #[test]
+    fn another_spender_is_not_approved() {
+        let other = Expected {
+            spender: Address::repeat_byte(8),
+            ..expected()
+        };
+        let approval = signed(approval(), &signer(1));
+        assert_eq!(check(&approval, other), Err(NotAnApproval::Call));
+    }
+}

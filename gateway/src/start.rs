@@ -22,7 +22,7 @@ use x402_service::{admin::Readiness, clock, lifecycle::Tasks, serve};
 use crate::{
     chain::{Chain, ChainError, token},
     config::GatewayConfig,
-    directory::Followers,
+    directory::{FULL_LEASE, Followers},
     gateway::{Gateway, MAX_SENDING},
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
     metrics::GatewayMetrics,
@@ -265,7 +265,7 @@ async fn assemble(
 ) -> Result<Arc<Gateway>, StartError> {
     let metrics = GatewayMetrics::register(registry)?;
     let proofs = Proofs::open(&ledger, &seed, clock::now()).await?;
-    let followers = Followers::load(&ledger).await?;
+    let followers = Followers::load(&ledger, FULL_LEASE).await?;
     let seq = {
         let mut conn = ledger.read().await?;
         directory::seq(&mut conn).await?

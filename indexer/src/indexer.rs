@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use prometheus::Registry;
 use tokio::sync::watch;
 use x402_schemas::{
@@ -20,11 +20,11 @@ use crate::{
     config::IndexerConfig,
     metrics::Metrics,
     range::RangeSize,
-    recovery,
+    recovery::{self, RollBack},
     reorg::Window,
     run::{Progress, Run, stamp},
     source::{Source, SourceError},
-    stored::Stored,
+    stored::{Base, Stored},
     writer::Writer,
 };
 
@@ -76,6 +76,18 @@ pub enum StartError {
         /// The token of the settings.
         configured: Address,
     },
+    /// The node follows another chain with the same id, most likely one that was started anew.
+    #[error(
+        "the index began at block {number} ({indexed}), which is {chain} on this chain; use another --clickhouse-database"
+    )]
+    OtherChain {
+        /// The block that the index began at.
+        number: u64,
+        /// Its hash in the index.
+        indexed: B256,
+        /// Its hash on the chain.
+        chain: B256,
+    },
     /// The chain does not reach there.
     #[error("the chain ends at block {head}, before --from-block {from_block}")]
     FromBlockAhead {
@@ -121,25 +133,27 @@ impl Indexer {
                 wake.clone(),
             )
         };
-        let (window, writer, finalized) = match tip {
+        let opened = match tip {
             None => opening.begin(writer(0)).await?,
             Some(tip) => opening.resume(&tip, writer(tip.seq)).await?,
         };
-        tracing::info!(%network, token = %config.token, block = window.tip().number, seq = writer.seq(), "indexing");
+        let (block, seq) = (opened.window.tip().number, opened.writer.seq());
+        tracing::info!(%network, token = %config.token, block, seq, "indexing");
         let run = Run {
             source,
             stored,
-            writer,
-            window,
+            writer: opened.writer,
+            window: opened.window,
             network,
             token: config.token,
-            finalized,
+            base: opened.base,
+            finalized: opened.finalized,
             range: RangeSize::new(config.max_range),
             poll: Duration::from_millis(config.poll_ms),
             metrics,
             readiness,
             progress: Progress::default(),
-            lower_heads: 0,
+            lower_head: None,
         };
         tasks.spawn("indexer", run.run(tasks.stop_token()));
         Ok(Self { network })
@@ -177,9 +191,17 @@ struct Opening<'a> {
     network: Network,
 }
 
+/// An index that is ready to be gone on with.
+struct Opened {
+    base: Base,
+    window: Window,
+    writer: Writer,
+    finalized: u64,
+}
+
 impl Opening<'_> {
     /// An empty index: its first commit says from where on it counts.
-    async fn begin(&self, mut writer: Writer) -> Result<(Window, Writer, u64), StartError> {
+    async fn begin(&self, mut writer: Writer) -> Result<Opened, StartError> {
         if self.stored.token().await?.is_some() {
             return Err(StartError::UnexplainedRows);
         }
@@ -196,15 +218,37 @@ impl Opening<'_> {
         if let Some(batch) = Batch::added(stamp, base.number, &[base], &[]) {
             writer.publish(&batch).await;
         }
-        Ok((Window::new(base), writer, finalized))
+        Ok(Opened {
+            base: Base {
+                number: base.number,
+                hash: base.hash,
+            },
+            window: Window::new(base),
+            writer,
+            finalized,
+        })
+    }
+
+    /// The block that the index began at, unless the chain has another there. A node that is still behind it cannot say.
+    async fn check_base(&self) -> Result<Base, StartError> {
+        let base = self
+            .stored
+            .base()
+            .await?
+            .ok_or(StartError::UnexplainedRows)?;
+        match self.source.block(base.number).await {
+            Ok(block) if block.header.hash != base.hash => Err(StartError::OtherChain {
+                number: base.number,
+                indexed: base.hash,
+                chain: block.header.hash,
+            }),
+            Ok(_) | Err(SourceError::UnknownBlock(_)) => Ok(base),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An index that has commits: goes on from the last, without what came after it.
-    async fn resume(
-        &self,
-        tip: &Tip,
-        mut writer: Writer,
-    ) -> Result<(Window, Writer, u64), StartError> {
+    async fn resume(&self, tip: &Tip, mut writer: Writer) -> Result<Opened, StartError> {
         let configured = self.config.token;
         if let Some(indexed) = self.stored.token().await?
             && indexed != configured
@@ -214,17 +258,33 @@ impl Opening<'_> {
                 configured,
             });
         }
+        let base = self.check_base().await?;
         let mut window = self.stored.window(tip).await?;
-        let Some(leftovers) = self
+        let leftovers = self
             .stored
             .leftovers(tip.seq, window.floor().number)
-            .await?
-        else {
-            return Ok((window, writer, tip.finalized));
-        };
-        let roll_back =
-            recovery::recover(&window, tip.seq, leftovers).ok_or(StartError::UnexplainedRows)?;
-        let ancestor = roll_back.ancestor;
+            .await?;
+        if let Some(leftovers) = leftovers {
+            let roll_back = recovery::recover(&window, tip.seq, leftovers)
+                .ok_or(StartError::UnexplainedRows)?;
+            self.roll_back(&roll_back, tip, &mut writer).await?;
+            window.retract_to(roll_back.ancestor.number);
+        }
+        Ok(Opened {
+            base,
+            window,
+            writer,
+            finalized: tip.finalized,
+        })
+    }
+
+    async fn roll_back(
+        &self,
+        roll_back: &RollBack,
+        tip: &Tip,
+        writer: &mut Writer,
+    ) -> Result<(), StartError> {
+        let ancestor = &roll_back.ancestor;
         let transfers = self
             .stored
             .transfers_above(ancestor.number, tip.seq)
@@ -233,14 +293,13 @@ impl Opening<'_> {
         let before = roll_back.version.saturating_sub(1);
         // The old word on what is final: the tip is not compared with the chain yet.
         let stamp = stamp(self.network, before, tip.finalized);
-        let batch = Batch::removed(stamp, &ancestor, tip.block_number, &transfers, &blocks);
+        let batch = Batch::removed(stamp, ancestor, tip.block_number, &transfers, &blocks);
         tracing::warn!(
             ancestor = ancestor.number,
             transfers = batch.commit.retracted,
             "an earlier run died within a batch; its rows are retracted and indexed again"
         );
         writer.publish(&batch).await;
-        window.retract_to(ancestor.number);
-        Ok((window, writer, tip.finalized))
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     range::RangeSize,
     reorg::{Header, Step, Window, advance},
     source::{Block, Source, SourceError},
-    stored::Stored,
+    stored::{Base, Stored},
     writer::Writer,
 };
 
@@ -27,6 +27,7 @@ mod follow;
 mod progress;
 
 pub(crate) use backfill::by_block;
+use follow::LowerHead;
 pub(crate) use progress::Progress;
 
 /// A round in hand may finish within this when asked to stop; then it is dropped, which costs nothing but repetition.
@@ -92,6 +93,7 @@ pub(crate) struct Run {
     pub(crate) window: Window,
     pub(crate) network: Network,
     pub(crate) token: Address,
+    pub(crate) base: Base,
     /// Never falls, whatever a node says later.
     pub(crate) finalized: u64,
     pub(crate) range: RangeSize,
@@ -99,8 +101,8 @@ pub(crate) struct Run {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
     pub(crate) progress: Progress,
-    /// Rounds in a row in which the head was below our tip, on our own chain.
-    pub(crate) lower_heads: u32,
+    /// The head, while it is below our tip.
+    pub(crate) lower_head: Option<LowerHead>,
 }
 
 impl Run {
@@ -175,21 +177,25 @@ impl Run {
                 Step::Extend | Step::Current => return Ok(Pace::Again),
                 Step::TooDeep { floor, .. } => {
                     // A single odd reply is no reason to halt; the final block itself decides.
-                    let chain = self.source.block(floor.number).await?.header;
-                    if chain.hash == floor.hash {
-                        return Ok(Pace::Again);
-                    }
-                    let (number, indexed) = (floor.number, floor.hash);
-                    let chain = chain.hash;
-                    return Err(Halt::FinalBlockReplaced {
-                        number,
-                        indexed,
-                        chain,
-                    }
-                    .into());
+                    self.must_have(floor.number, floor.hash).await?;
+                    return Ok(Pace::Again);
                 }
             }
         }
+    }
+
+    /// Halts if the chain has another block in the place of one that was final.
+    async fn must_have(&self, number: u64, indexed: B256) -> Result<(), RoundError> {
+        let chain = self.source.block(number).await?.header.hash;
+        if chain == indexed {
+            return Ok(());
+        }
+        let halt = Halt::FinalBlockReplaced {
+            number,
+            indexed,
+            chain,
+        };
+        Err(halt.into())
     }
 
     /// Removes the blocks above `ancestor`: in the index first, in memory last.
@@ -206,7 +212,7 @@ impl Run {
         );
         self.writer.publish(&batch).await;
         self.window.retract_to(ancestor.number);
-        self.lower_heads = 0;
+        self.lower_head = None;
         self.metrics.reorgs_total.inc();
         let depth = u32::try_from(depth).unwrap_or(u32::MAX);
         self.metrics.reorg_depth_blocks.observe(f64::from(depth));
@@ -263,7 +269,7 @@ impl Run {
         self.metrics.lag_seconds.set(metrics::gauge(lag_seconds));
         if lag_blocks <= BACKFILL_BLOCKS {
             // A head below the tip is reported where it is noticed.
-            if pace == Pace::Rest && lag_blocks == 0 && self.lower_heads == 0 {
+            if pace == Pace::Rest && lag_blocks == 0 && self.lower_head.is_none() {
                 self.readiness.ready();
             }
             self.progress.done(tip.number);

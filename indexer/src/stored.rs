@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256};
 use clickhouse::{Client, Row, error::Error};
 use serde::Deserialize;
 use x402_schemas::{
-    index::{BlockRow, IndexReader, Tip, TransferRow},
+    index::{BlockRow, CommitRow, IndexReader, Tip, TransferRow},
     network::Network,
     transfer::Transfer,
 };
@@ -21,6 +21,15 @@ use crate::{
 pub struct Stored {
     client: Client,
     network: Network,
+}
+
+/// The block that an index began at: what tells one chain from another with the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its height.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
 }
 
 #[derive(Row, Deserialize)]
@@ -47,6 +56,17 @@ impl Stored {
         reader.tip().await.map_err(|error| match error {
             x402_schemas::index::IndexError::ClickHouse(error) => error,
         })
+    }
+
+    /// The block that the index began at, from the first commit.
+    pub async fn base(&self) -> Result<Option<Base>, Error> {
+        let query = "SELECT ?fields FROM commits WHERE chain_id = ? ORDER BY seq LIMIT 1";
+        let row = self.client.query(query).bind(self.network.chain_id());
+        let first = row.fetch_optional::<CommitRow>().await?;
+        Ok(first.map(|commit| Base {
+            number: commit.tip_number,
+            hash: B256::new(commit.tip_hash),
+        }))
     }
 
     /// The token of the rows that are there.

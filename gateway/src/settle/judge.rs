@@ -80,3 +80,6 @@ fn place(transfer: &Transfer) -> Place {
         log_index: transfer.id.log_index,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,172 @@
+//! Rules of the gateway as a whole, over its router, on a real ledger and without a chain.
 
+mod bad_input;
+mod directory;
+mod documents;
+mod ledger;
+mod limits;
+mod tenancy;
+
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256, address};
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, header},
+};
+use http_body_util::BodyExt;
+use prometheus::Registry;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use x402_schemas::network::Network;
+use x402_service::clock;
+
+use crate::{
+    chain::Chain,
+    directory::{FULL_LEASE, Followers},
+    gateway::Gateway,
+    ledger::Ledger,
+    metrics::GatewayMetrics,
+    pay::{lane::Lanes, wait::Waiters},
+    proofs::Proofs,
+    routes,
+    seed::Seed,
+};
+
+const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
+const PAYEE: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+const OPERATOR: &str = "operator-token-of-the-tests";
+const SERVICE: &str = "service-token-of-the-tests";
+
+/// A gateway on a ledger of its own. Its chain is away.
+struct House {
+    gateway: Arc<Gateway>,
+    router: Router,
+    folder: TempDir,
+}
+
+/// A workspace's id and its owner's key.
+struct Tenant {
+    workspace_id: String,
+    key: String,
+}
+
+/// An agent's id and key.
+struct AgentKey {
+    id: String,
+    key: String,
+}
+
+impl House {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).await.unwrap();
+        let seed = Seed::from_bytes(&B256::repeat_byte(7));
+        let nowhere = "http://127.0.0.1:1".parse().unwrap();
+        let gateway = Arc::new(Gateway {
+            chain: Chain::connect(nowhere, TOKEN, 1_000_000_000),
+            network: Network::DEVNET,
+            key_pepper: seed.key_pepper().unwrap(),
+            provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            operator_token: SecretString::from(OPERATOR),
+            service_token: SecretString::from(SERVICE),
+            issuer: "http://gateway.test".to_owned(),
+            proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
+            followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
+            lanes: Lanes::default(),
+            waiters: Waiters::default(),
+            sending: TaskTracker::new(),
+            sending_slots: Arc::new(tokio::sync::Semaphore::new(64)),
+            verifier: None,
+            metrics: GatewayMetrics::register(&Registry::new()).unwrap(),
+            stop: CancellationToken::new(),
+            lock: None,
+            ledger,
+            seed,
+        });
+        Self {
+            router: routes::routes(Arc::clone(&gateway)),
+            gateway,
+            folder,
+        }
+    }
+
+    /// Sends a request and returns status and body, null where the body is no JSON.
+    async fn send(&self, method: &str, path: &str, key: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
+        self.send_raw(method, path, key, body).await
+    }
+
+    async fn send_raw(&self, method: &str, path: &str, key: &str, body: Vec<u8>) -> (u16, Value) {
+        let request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {key}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn workspace(&self, monthly_budget: &str) -> Tenant {
+        let body = json!({"name": "house", "monthlyBudget": monthly_budget});
+        let (status, body) = self.send("POST", "/workspaces", OPERATOR, body).await;
+        assert_eq!(status, 201, "{body}");
+        Tenant {
+            workspace_id: text(&body, "workspaceId"),
+            key: text(&body, "apiKey"),
+        }
+    }
+
+    async fn agent(&self, owner: &Tenant, policy: Value) -> AgentKey {
+        let mut body = json!({"name": "buyer"});
+        if !policy.is_null() {
+            body["policy"] = policy;
+        }
+        let (status, body) = self.send("POST", "/agents", &owner.key, body).await;
+        assert_eq!(status, 201, "{body}");
+        AgentKey {
+            id: text(&body, "agentId"),
+            key: text(&body, "apiKey"),
+        }
+    }
+
+    async fn provider(&self, owner: &Tenant, payee: &str) -> (u16, Value) {
+        let body = json!({"name": "seller", "payees": [payee]});
+        self.send("POST", "/providers", &owner.key, body).await
+    }
+
+    async fn quote(&self, key: &str, invoice_id: &str, amount: &str) -> (u16, Value) {
+        self.send("POST", "/quote", key, quote_of(invoice_id, amount))
+            .await
+    }
+}
+
+fn text(body: &Value, field: &str) -> String {
+    body[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {body}"))
+        .to_owned()
+}
+
+fn policy(per_request: &str, daily: &str, monthly: &str) -> Value {
+    json!({"perRequest": per_request, "daily": daily, "monthly": monthly, "allowedProviders": ["*"]})
+}
+
+fn quote_of(invoice_id: &str, amount: &str) -> Value {
+    json!({
+        "invoiceId": invoice_id, "amount": amount, "payTo": PAYEE, "network": "devnet",
+        "providerUrl": "https://api.example.com/report?token=secret",
+    })
+}

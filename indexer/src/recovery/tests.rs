@@ -357,8 +357,9 @@ impl World {
             match step {
                 Step::Reorg { ancestor, .. } => window.retract_to(ancestor.number),
                 Step::Extend | Step::Current | Step::NeedAncestor { .. } | Step::TooDeep { .. } => {
-                    (tip.number + 1..=batch.commit.tip_number)
-                        .for_each(|number| window.extend(self.at(number)))
+                    for number in tip.number + 1..=batch.commit.tip_number {
+                        window.extend(self.at(number));
+                    }
                 }
             }
             window.finalize(self.finalized);

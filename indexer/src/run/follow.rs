@@ -17,6 +17,30 @@ const BATCH_BLOCKS: u64 = 32;
 /// node merely lags, as one of several behind a load balancer does.
 const LOWER_HEAD_ROUNDS: u32 = 30;
 
+/// A head below our tip, and for how many rounds it has not risen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LowerHead {
+    number: u64,
+    rounds: u32,
+}
+
+impl LowerHead {
+    const fn first(number: u64) -> Self {
+        Self { number, rounds: 1 }
+    }
+
+    /// A node that catches up starts the count anew.
+    const fn next(self, number: u64) -> Self {
+        if number > self.number {
+            return Self::first(number);
+        }
+        Self {
+            number,
+            rounds: self.rounds.saturating_add(1),
+        }
+    }
+}
+
 impl Run {
     /// Indexes what is new at the head, or removes what left the chain.
     pub(super) async fn follow(&mut self, head: Block) -> Result<Pace, RoundError> {
@@ -24,7 +48,7 @@ impl Run {
         if head.header.number < tip.number {
             return self.head_below_tip(head.header).await;
         }
-        self.lower_heads = 0;
+        self.lower_head = None;
         if head.header.number == tip.number {
             return match advance(&self.window, &head.header) {
                 Step::Current => Ok(Pace::Rest),
@@ -99,22 +123,46 @@ impl Run {
 
     async fn head_below_tip(&mut self, head: Header) -> Result<Pace, RoundError> {
         if head.number < self.window.floor().number {
-            // Final blocks do not go away: the node is behind.
+            // Final blocks do not go away: the node is behind, or on another chain.
+            if head.number >= self.base.number {
+                self.must_have(self.base.number, self.base.hash).await?;
+            }
             self.readiness.not_ready(format!(
                 "the node is at block {}, behind the index",
                 head.number
             ));
-            self.lower_heads = self.lower_heads.saturating_add(1);
+            self.lower_head = Some(LowerHead::first(head.number));
             return Ok(Pace::Rest);
         }
         let on_our_chain = self
             .window
             .get(head.number)
             .is_some_and(|own| own.hash == head.hash);
-        if on_our_chain && self.lower_heads < LOWER_HEAD_ROUNDS {
-            self.lower_heads = self.lower_heads.saturating_add(1);
+        let lower = self
+            .lower_head
+            .map_or(LowerHead::first(head.number), |lower| {
+                lower.next(head.number)
+            });
+        if on_our_chain && lower.rounds < LOWER_HEAD_ROUNDS {
+            self.lower_head = Some(lower);
             return Ok(Pace::Rest);
         }
         self.leave_branch(head).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_catches_up_is_not_taken_for_a_chain_that_went_back() {
+        let mut lower = LowerHead::first(100);
+        for number in 101..200 {
+            lower = lower.next(number);
+            assert_eq!(lower.rounds, 1);
+        }
+        lower = lower.next(199).next(199);
+        assert_eq!(lower.rounds, 3);
     }
 }

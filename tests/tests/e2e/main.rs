@@ -30,5 +30,8 @@ mod tenancy;
 /// The commands, as a person types them.
 mod commands;
 
+/// The documents against the tree.
+mod documents;
+
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");

@@ -1,0 +1,283 @@
+use alloy::primitives::{Bytes, U256};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use sqlx::SqliteConnection;
+use x402_schemas::{
+    amount::Amount, codes::PaymentFailure, invoice::Invoice, payment::PaymentStatus,
+};
+
+use super::*;
+use crate::{
+    ledger::{
+        agents,
+        held::{self, Account},
+        payments::{self, Failure, Payment, Place},
+        quotes::{self, Quote},
+        transitions::{self, Reserved, Signed},
+        workspaces,
+    },
+    spender::SignedTransaction,
+};
+
+fn noon() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn payment(number: u64, at: Timestamp) -> Payment {
+    Payment {
+        id: format!("pay_{number}"),
+        workspace_id: "ws".into(),
+        agent_id: "ag".into(),
+        invoice: Invoice {
+            id: format!("inv_{number}").parse().unwrap(),
+            pay_to: PAYEE.parse().unwrap(),
+            amount: Amount::from_base_units(U256::from(number.saturating_add(1))),
+            resource: "GET https://api.example.com/report".parse().unwrap(),
+        },
+        memo: B256::repeat_byte(7),
+        status: PaymentStatus::Reserved,
+        failure: None,
+        payer: None,
+        tx_hash: None,
+        place: None,
+        proof: None,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+async fn prepare(conn: &mut SqliteConnection) {
+    workspaces::insert(conn, "ws", "house", Amount::ZERO, noon())
+        .await
+        .unwrap();
+    agents::insert(conn, "ws", "ag", "buyer", None, noon())
+        .await
+        .unwrap();
+    let treasury = Address::repeat_byte(1);
+    crate::ledger::treasuries::attach(conn, "ws", treasury, noon())
+        .await
+        .unwrap();
+}
+
+async fn reserve(conn: &mut SqliteConnection, payment: &Payment) {
+    let quote_id = format!("qt_{}", payment.id);
+    let quote = Quote {
+        id: quote_id.clone(),
+        workspace_id: "ws".into(),
+        agent_id: "ag".into(),
+        invoice: payment.invoice.clone(),
+        network: Network::DEVNET,
+        expires_at: noon(),
+    };
+    quotes::insert(conn, &quote, None, None, noon())
+        .await
+        .unwrap();
+    let reserved = Reserved {
+        payment,
+        quote_id: &quote_id,
+    };
+    transitions::reserve(conn, reserved).await.unwrap();
+}
+
+async fn sign(conn: &mut SqliteConnection, id: &str, nonce: u64) -> bool {
+    let transaction = SignedTransaction {
+        raw: Bytes::from(vec![1, 2, 3]),
+        hash: B256::from(U256::from(nonce.saturating_add(1))),
+    };
+    let signed = Signed {
+        payer: Address::repeat_byte(1),
+        nonce,
+        transaction: &transaction,
+        gas_wei: Amount::from_base_units(U256::from(10)),
+    };
+    transitions::sign(conn, id, signed, noon()).await.unwrap()
+}
+
+fn failure() -> Failure {
+    Failure {
+        code: PaymentFailure::WalletError,
+        detail: "on purpose".into(),
+    }
+}
+
+const PLACE: Place = Place {
+    block_number: 5,
+    block_hash: B256::ZERO,
+    log_index: 0,
+};
+
+#[tokio::test]
+async fn a_payment_takes_only_the_steps_that_its_status_allows() {
+    let house = House::new().await;
+    let mut conn = house.gateway.ledger.write().await.unwrap();
+    prepare(&mut conn).await;
+    reserve(&mut conn, &payment(1, noon())).await;
+    let id = "pay_1";
+    // Nothing is settled, sent or reverted before it is signed.
+    assert!(!transitions::broadcast(&mut conn, id, noon()).await.unwrap());
+    assert!(
+        !transitions::settle(&mut conn, id, PLACE, "proof", noon())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !transitions::fail_reverted(&mut conn, id, &failure(), noon())
+            .await
+            .unwrap()
+    );
+    assert!(sign(&mut conn, id, 0).await);
+    // Signed once; what is signed cannot be failed as if it were not.
+    assert!(!sign(&mut conn, id, 1).await);
+    assert!(
+        !transitions::fail_unsigned(&mut conn, id, &failure(), noon())
+            .await
+            .unwrap()
+    );
+    assert!(transitions::broadcast(&mut conn, id, noon()).await.unwrap());
+    assert!(!transitions::broadcast(&mut conn, id, noon()).await.unwrap());
+    assert!(
+        transitions::settle(&mut conn, id, PLACE, "proof", noon())
+            .await
+            .unwrap()
+    );
+    // Settled is not failed and not sent again by itself; only a reorg takes it back.
+    assert!(
+        !transitions::fail_reverted(&mut conn, id, &failure(), noon())
+            .await
+            .unwrap()
+    );
+    assert!(!transitions::broadcast(&mut conn, id, noon()).await.unwrap());
+    assert!(transitions::unsettle(&mut conn, id, noon()).await.unwrap());
+    let back = payments::find(&mut conn, id).await.unwrap().unwrap();
+    assert_eq!(
+        (back.status, back.proof, back.place),
+        (PaymentStatus::Broadcast, None, None)
+    );
+    assert!(
+        transitions::fail_reverted(&mut conn, id, &failure(), noon())
+            .await
+            .unwrap()
+    );
+    for refused in [
+        transitions::fail_reverted(&mut conn, id, &failure(), noon()).await,
+        transitions::settle(&mut conn, id, PLACE, "proof", noon()).await,
+        transitions::unsettle(&mut conn, id, noon()).await,
+        transitions::finalize(&mut conn, id).await,
+    ] {
+        assert!(!refused.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_itself_refuses_a_second_living_payment_of_an_invoice() {
+    let house = House::new().await;
+    let mut conn = house.gateway.ledger.write().await.unwrap();
+    prepare(&mut conn).await;
+    reserve(&mut conn, &payment(1, noon())).await;
+    let second = Payment {
+        id: "pay_second".into(),
+        ..payment(1, noon())
+    };
+    let insert = sqlx::query(
+        "INSERT INTO payments SELECT ?, workspace_id, agent_id, 'qt_other', invoice_id, pay_to, amount, resource, memo, \
+         status, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, created_at, updated_at \
+         FROM payments WHERE id = 'pay_1'",
+    )
+    .bind(&second.id)
+    .execute(&mut *conn)
+    .await;
+    assert!(insert.unwrap_err().to_string().contains("UNIQUE"));
+    assert!(
+        transitions::fail_unsigned(&mut conn, "pay_1", &failure(), noon())
+            .await
+            .unwrap()
+    );
+    reserve(&mut conn, &second).await;
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_what_the_block_has_not_mined() {
+    let house = House::new().await;
+    let mut conn = house.gateway.ledger.write().await.unwrap();
+    prepare(&mut conn).await;
+    for number in 0..3 {
+        reserve(&mut conn, &payment(number, noon())).await;
+        assert!(sign(&mut conn, &format!("pay_{number}"), number).await);
+    }
+    // Settled since, but after the block that was looked at: its balance does not show it yet.
+    transitions::settle(&mut conn, "pay_2", PLACE, "proof", noon())
+        .await
+        .unwrap();
+    let payer = Address::repeat_byte(1);
+    let in_flight = payments::in_flight(&mut conn, "ws", payer, 1)
+        .await
+        .unwrap();
+    assert_eq!(in_flight.amount.base_units(), U256::from(2 + 3));
+    assert_eq!(in_flight.gas_wei.base_units(), U256::from(20));
+    // From another treasury nothing leaves, but the gas is the same spender's.
+    let other = payments::in_flight(&mut conn, "ws", Address::repeat_byte(2), 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (other.amount, other.gas_wei),
+        (Amount::ZERO, in_flight.gas_wei)
+    );
+}
+
+/// Recomputes what is held from the payments themselves.
+async fn recomputed(conn: &mut SqliteConnection, at: Timestamp) -> crate::policy::Spent {
+    let mut sums = crate::policy::Spent::default();
+    let day = crate::ledger::columns::utc_day(at);
+    for payment in payments::page(conn, "ws", None, 1_000).await.unwrap() {
+        if payment.status == PaymentStatus::Failed {
+            continue;
+        }
+        let created = crate::ledger::columns::utc_day(payment.created_at);
+        let add = |sum: Amount| sum.checked_add(payment.invoice.amount).unwrap();
+        if created == day {
+            sums.agent_day = add(sums.agent_day);
+        }
+        if created[..7] == day[..7] {
+            sums.agent_month = add(sums.agent_month);
+            sums.workspace_month = add(sums.workspace_month);
+        }
+    }
+    sums
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever happens to payments, in whatever order, what is held equals the payments that live.
+    #[test]
+    fn what_is_held_always_equals_the_payments(steps in prop::collection::vec((0_u64..8, 0_u8..6, 0_i64..60), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::new().await;
+            let mut conn = house.gateway.ledger.write().await.unwrap();
+            prepare(&mut conn).await;
+            let mut nonce = 0;
+            for (number, step, days) in steps {
+                let id = format!("pay_{number}");
+                let at = noon().saturating_add(SignedDuration::from_hours(days.saturating_mul(24))).unwrap();
+                match step {
+                    0 if payments::find(&mut conn, &id).await.unwrap().is_none() => {
+                        reserve(&mut conn, &payment(number, at)).await;
+                    }
+                    1 => {
+                        let signed = sign(&mut conn, &id, nonce).await;
+                        nonce = nonce.saturating_add(u64::from(signed));
+                    }
+                    2 => { transitions::settle(&mut conn, &id, PLACE, "proof", at).await.unwrap(); }
+                    3 => { transitions::unsettle(&mut conn, &id, at).await.unwrap(); }
+                    4 => { transitions::fail_unsigned(&mut conn, &id, &failure(), at).await.unwrap(); }
+                    5 => { transitions::fail_reverted(&mut conn, &id, &failure(), at).await.unwrap(); }
+                    _ => (),
+                }
+                let account = Account { workspace_id: "ws", agent_id: "ag", created_at: at };
+                let held = held::spent(&mut conn, account).await.unwrap();
+                assert_eq!(held, recomputed(&mut conn, at).await);
+            }
+        });
+    }
+}

@@ -1,0 +1,242 @@
+use super::*;
+
+#[tokio::test]
+async fn every_route_refuses_every_wrong_principal() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let agent = house.agent(&owner, policy("1", "1", "1")).await;
+    let (_, provider) = house.provider(&owner, PAYEE).await;
+    let provider_key = text(&provider, "apiKey");
+    let stranger = x402_service::api_key::ApiKey::generate(x402_service::api_key::KeyKind::Owner)
+        .unwrap()
+        .expose();
+    let raised = agent.key.replace("_agent_", "_owner_");
+    let keys = [
+        ("owner", owner.key.as_str()),
+        ("agent", agent.key.as_str()),
+        ("provider", provider_key.as_str()),
+        ("operator", OPERATOR),
+        ("service", SERVICE),
+        ("stranger", stranger.as_str()),
+        ("raised", raised.as_str()),
+        ("nothing", ""),
+    ];
+    let routes: [(&str, &str, &[&str]); 20] = [
+        ("POST", "/quote", &["agent"]),
+        ("POST", "/pay", &["agent"]),
+        ("GET", "/payments/pay_1", &["agent", "owner"]),
+        ("GET", "/payments", &["owner"]),
+        ("POST", "/workspaces", &["operator"]),
+        ("GET", "/workspace", &["owner"]),
+        ("PUT", "/workspace/budget", &["owner"]),
+        ("POST", "/agents", &["owner"]),
+        ("GET", "/agents", &["owner"]),
+        ("PUT", "/agents/ag_1/policy", &["owner"]),
+        ("POST", "/agents/ag_1/rotate", &["owner"]),
+        ("POST", "/agents/ag_1/revoke", &["owner"]),
+        ("POST", "/providers", &["owner"]),
+        ("GET", "/providers", &["owner"]),
+        ("POST", "/providers/prov_1/rotate", &["owner"]),
+        ("POST", "/providers/prov_1/revoke", &["owner"]),
+        ("POST", "/treasury", &["owner"]),
+        ("POST", "/treasury/relay", &["owner"]),
+        ("POST", "/proof-keys/rotate", &["operator"]),
+        ("GET", "/internal/directory", &["service"]),
+    ];
+    for (method, path, welcome) in routes {
+        for (name, key) in keys {
+            let (status, _) = house.send(method, path, key, Value::Null).await;
+            assert_eq!(
+                status == 401,
+                !welcome.contains(&name),
+                "{name} at {method} {path}: {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_another_tenants_is_not_found() {
+    let house = House::new().await;
+    let (one, two) = (house.workspace("100").await, house.workspace("100").await);
+    let agent = house.agent(&one, policy("1", "1", "1")).await;
+    let (_, provider) = house.provider(&one, PAYEE).await;
+    let provider_id = text(&provider, "providerId");
+    let (_, quote) = house.quote(&agent.key, "inv_1", "0.05").await;
+    let pay = json!({"quoteId": text(&quote, "quoteId"), "waitMs": 0});
+    house.send("POST", "/pay", &agent.key, pay.clone()).await;
+    let (_, page) = house.send("GET", "/payments", &one.key, Value::Null).await;
+    let payment_id = text(&page[0], "paymentId");
+
+    let cases = [
+        (
+            "PUT",
+            format!("/agents/{}/policy", agent.id),
+            policy("9", "9", "9"),
+        ),
+        ("POST", format!("/agents/{}/rotate", agent.id), Value::Null),
+        ("POST", format!("/agents/{}/revoke", agent.id), Value::Null),
+        (
+            "POST",
+            format!("/providers/{provider_id}/rotate"),
+            Value::Null,
+        ),
+        (
+            "POST",
+            format!("/providers/{provider_id}/revoke"),
+            Value::Null,
+        ),
+        ("GET", format!("/payments/{payment_id}"), Value::Null),
+        ("GET", format!("/payments?before={payment_id}"), Value::Null),
+    ];
+    for (method, path, body) in cases {
+        let (status, answer) = house.send(method, &path, &two.key, body).await;
+        assert_eq!(
+            (status, text(&answer, "error").as_str()),
+            (404, "NOT_FOUND"),
+            "{method} {path}"
+        );
+    }
+    let sibling = house.agent(&one, policy("1", "1", "1")).await;
+    let foreign = house.agent(&two, policy("1", "1", "1")).await;
+    for key in [&sibling.key, &foreign.key] {
+        let path = format!("/payments/{payment_id}");
+        assert_eq!(house.send("GET", &path, key, Value::Null).await.0, 404);
+        let (status, answer) = house.send("POST", "/pay", key, pay.clone()).await;
+        assert_eq!(
+            (status, text(&answer, "error").as_str()),
+            (404, "QUOTE_NOT_FOUND")
+        );
+    }
+    for path in ["/agents", "/providers"] {
+        let (_, list) = house.send("GET", path, &two.key, Value::Null).await;
+        assert!(
+            !list.to_string().contains(&one.workspace_id) && !list.to_string().contains(&agent.id)
+        );
+    }
+    let own = format!("/payments/{payment_id}");
+    assert_eq!(
+        house.send("GET", &own, &agent.key, Value::Null).await.0,
+        200
+    );
+    assert_eq!(house.send("GET", &own, &one.key, Value::Null).await.0, 200);
+}
+
+#[tokio::test]
+async fn revocation_and_rotation_end_the_old_key_at_once() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let agent = house.agent(&owner, policy("1", "1", "1")).await;
+    let path = format!("/agents/{}", agent.id);
+    let (status, rotated) = house
+        .send("POST", &format!("{path}/rotate"), &owner.key, Value::Null)
+        .await;
+    assert_eq!(status, 200);
+    let new_key = text(&rotated, "apiKey");
+    assert_eq!(house.quote(&agent.key, "inv_1", "0.05").await.0, 401);
+    assert_eq!(house.quote(&new_key, "inv_1", "0.05").await.0, 200);
+    let (status, first) = house
+        .send("POST", &format!("{path}/revoke"), &owner.key, Value::Null)
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(house.quote(&new_key, "inv_1", "0.05").await.0, 401);
+    // Revoking again changes nothing, and a revoked agent gets no new key and no new policy.
+    let (_, again) = house
+        .send("POST", &format!("{path}/revoke"), &owner.key, Value::Null)
+        .await;
+    assert_eq!(first, again);
+    assert_eq!(
+        house
+            .send("POST", &format!("{path}/rotate"), &owner.key, Value::Null)
+            .await
+            .0,
+        404
+    );
+    let body = policy("1", "1", "1");
+    assert_eq!(
+        house
+            .send("PUT", &format!("{path}/policy"), &owner.key, body)
+            .await
+            .0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn keys_are_shown_once_and_stored_as_hashes_only() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let agent = house.agent(&owner, Value::Null).await;
+    let (_, list) = house.send("GET", "/agents", &owner.key, Value::Null).await;
+    let secret = agent.key.rsplit('_').next().unwrap();
+    assert!(!list.to_string().contains(secret));
+    let stored = std::fs::read(house.folder.path().join("ledger.sqlite")).unwrap();
+    let log = std::fs::read(house.folder.path().join("ledger.sqlite-wal")).unwrap();
+    for bytes in [stored, log] {
+        assert!(
+            !bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_treasury_belongs_to_the_workspace_that_its_key_signed_for() {
+    use alloy::signers::{SignerSync, local::PrivateKeySigner};
+    use x402_schemas::api::owner::attachment_hash;
+
+    let house = House::new().await;
+    let (one, two) = (house.workspace("100").await, house.workspace("100").await);
+    let treasury = PrivateKeySigner::random();
+    let signed_for = |workspace: &str, network| {
+        let hash = attachment_hash(workspace, treasury.address(), network, TOKEN);
+        let signature = treasury.sign_hash_sync(&hash).unwrap();
+        json!({"address": treasury.address().to_checksum(None), "signature": signature.to_string()})
+    };
+    let attach = |key: String, body: Value| {
+        let house = &house;
+        async move {
+            let (status, body) = house.send("POST", "/treasury", &key, body).await;
+            (status, text(&body, "error"))
+        }
+    };
+    let wrong = (400, "INVALID_SIGNATURE".to_owned());
+    let for_one = signed_for(&one.workspace_id, Network::DEVNET);
+    assert_eq!(attach(two.key.clone(), for_one.clone()).await, wrong);
+    let other_network = signed_for(&one.workspace_id, Network::MAINNET);
+    assert_eq!(attach(one.key.clone(), other_network).await, wrong);
+    // The chain is away in this test, so an attached treasury cannot be shown.
+    let away = (503, "CHAIN_UNAVAILABLE".to_owned());
+    assert_eq!(attach(one.key.clone(), for_one).await, away);
+    let for_two = signed_for(&two.workspace_id, Network::DEVNET);
+    assert_eq!(
+        attach(two.key.clone(), for_two).await,
+        (409, "TREASURY_TAKEN".into())
+    );
+}
+
+#[tokio::test]
+async fn an_address_is_paid_for_one_provider_only() {
+    let house = House::new().await;
+    let (one, two) = (house.workspace("100").await, house.workspace("100").await);
+    let (status, first) = house.provider(&one, PAYEE).await;
+    assert_eq!(status, 201);
+    for owner in [&one, &two] {
+        let (status, body) = house.provider(owner, PAYEE).await;
+        assert_eq!(
+            (status, text(&body, "error").as_str()),
+            (409, "PAYEE_TAKEN")
+        );
+    }
+    let path = format!("/providers/{}/revoke", text(&first, "providerId"));
+    assert_eq!(
+        house.send("POST", &path, &one.key, Value::Null).await.0,
+        200
+    );
+    assert_eq!(house.provider(&two, PAYEE).await.0, 409);
+    assert_eq!(house.provider(&one, PAYEE).await.0, 201);
+    // The refused ones left nothing behind.
+    let (_, list) = house.send("GET", "/providers", &two.key, Value::Null).await;
+    assert_eq!(list, json!([]));
+}
