@@ -1,7 +1,7 @@
 //! The directory: what verifiers follow, and the proof that they have.
 //!
 //! A verifier acknowledges a directory by asking for the next one, and stops answering when it has
-//! not reached the gateway for [`LEASE`]. So a change holds everywhere once each verifier has
+//! not reached the gateway for its lease. So a change holds everywhere once each verifier has
 //! acknowledged it or its lease has run out. Verifiers are remembered in the ledger before they are
 //! told anything, so that this survives a restart.
 

@@ -1,6 +1,6 @@
 //! Policy: what an agent may spend. Values in, remaining limits or a denial out; no clock, no store.
 //!
-//! Deny by default. The rules are checked in the order of [`Denial`] and the first that refuses is
+//! Deny by default. The rules are checked in the order of `Denial` and the first that refuses is
 //! reported. What counts as spent includes everything reserved.
 
 use alloy::primitives::Address;
