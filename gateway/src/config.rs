@@ -12,27 +12,19 @@ use x402_schemas::address;
 #[derive(Clone, Debug, Args)]
 pub struct GatewayConfig {
     /// Where agents and owners reach the gateway.
-    #[arg(
-        long = "gateway-listen",
-        env = "X402_GATEWAY_LISTEN",
-        default_value = "127.0.0.1:8402"
-    )]
+    #[arg(long, env = "X402_GATEWAY_LISTEN", default_value = "127.0.0.1:4020")]
     pub listen: SocketAddr,
 
     /// The URL that agents, owners and proofs name the gateway by.
     #[arg(
-        long = "gateway-public-url",
+        long,
         env = "X402_GATEWAY_PUBLIC_URL",
-        default_value = "http://127.0.0.1:8402"
+        default_value = "http://127.0.0.1:4020"
     )]
     pub public_url: Url,
 
     /// Folder of the ledger and of the encrypted master seed. Back both up together.
-    #[arg(
-        long = "gateway-data-dir",
-        env = "X402_GATEWAY_DATA_DIR",
-        default_value = "data/gateway"
-    )]
+    #[arg(long, env = "X402_GATEWAY_DATA_DIR", default_value = ".x402/gateway")]
     pub data_dir: PathBuf,
 
     /// JSON-RPC endpoint of the chain.
@@ -77,23 +69,23 @@ pub struct GatewayConfig {
     pub service_token: SecretString,
 
     /// Opens the encrypted master seed. At least 16 characters.
-    #[arg(
-        long = "gateway-passphrase",
-        env = "X402_GATEWAY_PASSPHRASE",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "X402_GATEWAY_PASSPHRASE", hide_env_values = true)]
     pub passphrase: SecretString,
 
     /// The verifier to hand `/verify` on to; without it the gateway has no such route.
     #[arg(long, env = "X402_VERIFIER_URL")]
     pub verifier_url: Option<Url>,
 
+    /// How long a quote is good for, in seconds.
+    #[arg(long, env = "X402_GATEWAY_QUOTE_TTL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub quote_ttl_seconds: u32,
+
     /// The most that a payment may bid for one gas, in gwei.
     #[arg(long, env = "X402_GATEWAY_MAX_FEE_GWEI", default_value_t = 200)]
     pub max_fee_gwei: u64,
 
     /// How often the index is asked for news when nothing wakes the gateway, in milliseconds.
-    #[arg(long = "gateway-poll-ms", env = "X402_GATEWAY_POLL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    #[arg(long, env = "X402_GATEWAY_POLL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub poll_ms: u64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use x402_schemas::network::Network;
@@ -35,6 +36,7 @@ pub(crate) struct Gateway {
     pub(crate) operator_token: SecretString,
     pub(crate) service_token: SecretString,
     pub(crate) issuer: String,
+    pub(crate) quote_ttl: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,

@@ -1,10 +1,6 @@
-//! OpenAPI, made from the handlers and messages, and a page that shows it without any outside help.
+//! OpenAPI, made from the handlers and messages.
 
-use axum::{
-    Json,
-    http::header,
-    response::{Html, IntoResponse},
-};
+use axum::Json;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -132,13 +128,4 @@ impl Modify for Codes {
 /// `GET /openapi.json`.
 pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
-}
-
-/// `GET /docs`: shows `/openapi.json`; no script or style comes from elsewhere.
-pub(crate) async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
-    (
-        [(header::CONTENT_SECURITY_POLICY, policy)],
-        Html(include_str!("docs.html")),
-    )
 }

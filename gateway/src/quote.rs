@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use thiserror::Error;
 use x402_schemas::{
@@ -35,8 +35,6 @@ use crate::{
     principal::Agent,
 };
 
-/// How long a quote is good for.
-const QUOTE_LIFETIME: SignedDuration = SignedDuration::from_secs(60);
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 1_000;
 
@@ -69,7 +67,7 @@ impl IntoResponse for QuoteError {
     }
 }
 
-/// May I pay this invoice? A quote is good for 60 seconds and reserves nothing.
+/// May I pay this invoice? A quote is good for 60 seconds by default and reserves nothing.
 #[utoipa::path(post, path = "/quote", tag = "agent", request_body = QuoteRequest,
     responses(
         (status = 200, body = QuoteAllowed),
@@ -106,7 +104,7 @@ pub(crate) async fn quote(
         agent_id: agent.agent_id,
         invoice,
         network: request.network,
-        expires_at: now.saturating_add(QUOTE_LIFETIME).unwrap_or(now),
+        expires_at: now.saturating_add(gateway.quote_ttl).unwrap_or(now),
     };
     let denial = decision.as_ref().err().map(|(denial, _)| *denial);
     let mut change = gateway.ledger.write().await?;

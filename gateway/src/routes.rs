@@ -9,7 +9,10 @@ use axum::{
     response::Response,
     routing::{get, post, put},
 };
-use x402_service::serve::{Limits, with_limits};
+use x402_service::{
+    docs,
+    serve::{Limits, with_limits},
+};
 
 use crate::{
     agents, directory, gateway::Gateway, openapi, pay, payments, proofs, providers, quote, relay,
@@ -75,7 +78,7 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/internal/directory", get(directory::follow))
         .merge(handed_on())
         .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(openapi::page))
+        .route("/docs", get(docs::page))
         .with_state(Arc::clone(&gateway));
     with_limits(routes, LIMITS).layer(middleware::from_fn_with_state(gateway, count))
 }

@@ -278,6 +278,7 @@ async fn assemble(
         operator_token: config.operator_token.clone(),
         service_token: config.service_token.clone(),
         issuer: config.issuer(),
+        quote_ttl: SignedDuration::from_secs(i64::from(config.quote_ttl_seconds)),
         proofs,
         followers,
         lanes: crate::pay::lane::Lanes::default(),

@@ -74,4 +74,7 @@ pub fn blocks_to_retract(rows: Vec<BlockRow>, seq: u64) -> Vec<BlockRow> {
 
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+mod model;
+
+#[cfg(test)]
 mod tests;

@@ -175,14 +175,14 @@ impl Flags<'_> {
         let mut flags = self.common("gateway");
         flags.extend([
             ("rpc-url", self.options.rpc_url.to_string()),
-            ("gateway-listen", self.gateway_listen.to_string()),
+            ("listen", self.gateway_listen.to_string()),
             ("verifier-url", url_of(self.verifier_listen)),
             (
-                "gateway-data-dir",
+                "data-dir",
                 self.options.data_dir.join("gateway").display().to_string(),
             ),
             (
-                "gateway-passphrase",
+                "passphrase",
                 self.options.passphrase.expose_secret().to_owned(),
             ),
             (

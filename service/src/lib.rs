@@ -20,6 +20,9 @@ pub mod serve;
 /// Health, readiness and metrics, on a port of their own.
 pub mod admin;
 
+/// The page that shows a service's API.
+pub mod docs;
+
 /// Stopping: the first signal asks, the deadline insists.
 pub mod lifecycle;
 

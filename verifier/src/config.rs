@@ -12,15 +12,11 @@ use x402_schemas::network::Network;
 #[derive(Args, Clone, Debug)]
 pub struct VerifierConfig {
     /// Address that providers reach the verifier at; port 0 takes a free one.
-    #[arg(long, env = "X402_VERIFIER_LISTEN", default_value = "127.0.0.1:4021")]
+    #[arg(long, env = "X402_VERIFIER_LISTEN", default_value = "127.0.0.1:4030")]
     pub listen: SocketAddr,
 
     /// Folder of the claims. Losing it lets proofs be used twice.
-    #[arg(
-        long,
-        env = "X402_VERIFIER_DATA_DIR",
-        default_value = "x402-data/verifier"
-    )]
+    #[arg(long, env = "X402_VERIFIER_DATA_DIR", default_value = ".x402/verifier")]
     pub data_dir: PathBuf,
 
     /// The gateway whose proofs are verified and whose providers may ask.

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
     http::header,
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use utoipa::{
 };
 use x402_schemas::api::ErrorBody;
 use x402_service::{
+    docs,
     problem::Problem,
     serve::{Limits, with_limits},
 };
@@ -34,9 +35,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the proof keys may be cached. Rotation publishes a key well before it signs.
 const JWKS_CACHE: &str = "public, max-age=60";
 
-/// The docs page takes nothing from anywhere but this service.
-const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// The routes, within their limits.
 pub(crate) fn router(verifier: Verifier) -> Router {
     let batch = post(batch::verify_batch).layer(DefaultBodyLimit::max(BATCH_BODY_BYTES));
@@ -45,7 +43,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         .route("/verify/batch", batch)
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi))
-        .route("/docs", get(docs))
+        .route("/docs", get(docs::page))
         .with_state(verifier);
     let limits = Limits {
         body_bytes: VERIFY_BODY_BYTES,
@@ -75,11 +73,6 @@ async fn jwks(State(verifier): State<Verifier>) -> Result<Response, Problem> {
 async fn openapi() -> Response {
     static DESCRIPTION: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(ApiDoc::openapi);
     Json(&*DESCRIPTION).into_response()
-}
-
-async fn docs() -> Response {
-    let headers = [(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)];
-    (headers, Html(include_str!("docs.html"))).into_response()
 }
 
 #[derive(OpenApi)]

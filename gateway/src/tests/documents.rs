@@ -40,9 +40,7 @@ async fn the_document_describes_every_public_route_and_code() {
 }
 
 #[tokio::test]
-async fn the_docs_page_needs_nothing_from_elsewhere() {
-    let page = include_str!("../docs.html");
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("//cdn"));
+async fn the_docs_page_is_served() {
     let house = House::new().await;
     assert_eq!(house.send("GET", "/docs", "", Value::Null).await.0, 200);
 }

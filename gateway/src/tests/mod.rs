@@ -16,6 +16,7 @@ use axum::{
     http::{Method, Request, header},
 };
 use http_body_util::BodyExt;
+use jiff::SignedDuration;
 use prometheus::Registry;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -75,6 +76,7 @@ impl House {
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
+            quote_ttl: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),

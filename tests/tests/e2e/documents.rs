@@ -35,7 +35,7 @@ fn every_path_in_the_documents_exists() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
         let paths = quoted(&document).into_iter().filter(|text| {
-            (text.ends_with(".rs") && text.contains('/'))
+            (text.contains('/') && Path::new(text).extension().is_some_and(|kind| kind == "rs"))
                 || (text.ends_with('/') && !text.starts_with(['/', '.', 'h']))
         });
         for path in links.chain(paths).filter(|path| !path.contains("://")) {
