@@ -1,6 +1,6 @@
 //! Does the chain go on where the index ends, or has it left some of our blocks?
 //!
-//! Pure: [`advance`] compares one header of the chain with the persisted window of headers and names the next step.
+//! Pure: `advance` compares one header of the chain with the persisted window of headers and names the next step.
 //! The window reaches down to the finalized block, so a chain that left even its lowest block broke a promise of
 //! finality, and that is reported, never repaired.
 

@@ -2,8 +2,8 @@
 //!
 //! With a state file the chain goes on where it stopped: blocks, hashes, logs, receipts, nonces and storage were all seen
 //! to be the same after a restart; only calls *at* an older block are not answered any more. The file is written each
-//! second, at an orderly stop and when the parent is killed with -9. It is written whole and in place: killing anvil
-//! itself loses the last second, and during a write it leaves half a file, which anvil refuses at the next start.
+//! second, at an orderly stop and when the parent is killed with -9. Killing anvil itself loses the last second, and during
+//! a write what came after its start.
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, time::Duration};
 
@@ -18,6 +18,9 @@ use super::{
     child::{Child, DeathSignal, Launcher, Program},
     server::{self, Server, Service, StartError},
 };
+
+/// The state file, and a copy of its last good form.
+mod state;
 
 /// Chain id of every local chain; the network `devnet`.
 pub const CHAIN_ID: u64 = 31_337;
@@ -61,6 +64,15 @@ pub enum ChainError {
         #[source]
         source: io::Error,
     },
+    /// Its state file could not be prepared.
+    #[error("could not prepare {}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -80,6 +92,12 @@ impl Chain {
             folder: options.folder.clone(),
             source,
         })?;
+        if let Some(path) = &options.state {
+            state::recover(path).map_err(|source| ChainError::State {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let anvil = Anvil {
             path: anvil,
             options,

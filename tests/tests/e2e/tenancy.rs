@@ -257,7 +257,10 @@ fn secrets_are_stored_hashed_only() {
             .map(|key| key.rsplit('_').next().unwrap().to_owned());
         let mut files = 0;
         for entry in walk(world.folder.path()) {
-            let bytes = std::fs::read(&entry).unwrap();
+            // The database removes its log when its last connection closes.
+            let Ok(bytes) = std::fs::read(&entry) else {
+                continue;
+            };
             files += 1;
             for secret in &secrets {
                 assert!(
