@@ -2,7 +2,7 @@
 //! timeout may hide that the transaction has arrived, and only the chain decides.
 
 use x402_schemas::payment::PaymentStatus;
-use x402_service::clock;
+use x402_service::{clock, logs::with_causes};
 
 use crate::{
     chain::Sent,
@@ -16,9 +16,8 @@ pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
     match gateway.chain.send(raw).await {
         Sent::Taken | Sent::NonceUsed(_) => {
             if let Err(error) = mark_taken(gateway, payment_id).await {
-                let error: &(dyn std::error::Error + 'static) = &error;
                 tracing::warn!(
-                    error,
+                    error = with_causes(&error),
                     payment = payment_id,
                     "a broadcast is not recorded yet"
                 );
@@ -34,9 +33,8 @@ pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
         }
         Sent::Unknown(error) => {
             gateway.metrics.broadcast_error(BroadcastError::Unknown);
-            let error: &(dyn std::error::Error + 'static) = &error;
             tracing::warn!(
-                error,
+                error = with_causes(&error),
                 payment = payment_id,
                 "a broadcast got no answer; it is sent again"
             );

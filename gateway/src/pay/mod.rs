@@ -40,7 +40,7 @@ use x402_schemas::{
     codes::PaymentFailure,
     payment::PaymentStatus,
 };
-use x402_service::{clock, json::StrictJson, problem::Problem};
+use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem};
 
 use crate::{
     gateway::Gateway,
@@ -172,8 +172,8 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
     release(gateway, payment, &failure).await;
 }
 
-fn wallet_error(error: &(dyn std::error::Error + 'static), detail: &str) -> Failure {
-    tracing::warn!(error, "a payment ends before it was signed");
+fn wallet_error(error: &dyn std::error::Error, detail: &str) -> Failure {
+    tracing::warn!(error = with_causes(error), "a payment ends before it was signed");
     Failure {
         code: PaymentFailure::WalletError,
         detail: detail.to_owned(),
@@ -197,9 +197,8 @@ async fn release(gateway: &Gateway, payment: &Payment, failure: &Failure) {
         }
         Ok(false) => (),
         Err(error) => {
-            let error: &(dyn std::error::Error + 'static) = &error;
             tracing::error!(
-                error,
+                error = with_causes(&error),
                 payment = payment.id,
                 "a reservation could not be released yet"
             );

@@ -19,7 +19,7 @@ use x402_schemas::{
     index::{Change, IndexError, IndexReader, Tip},
     payment::PaymentStatus,
 };
-use x402_service::{admin::Readiness, clock};
+use x402_service::{admin::Readiness, clock, logs::with_causes};
 
 use crate::{
     gateway::Gateway,
@@ -79,8 +79,10 @@ impl Follower {
                     }
                 }
                 Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(error, "payments could not be followed; trying again");
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        "payments could not be followed; trying again"
+                    );
                     self.readiness.not_ready("the index or the ledger is away");
                 }
             }

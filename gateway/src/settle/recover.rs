@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
 use x402_schemas::{codes::PaymentFailure, index::Tip, payment::PaymentStatus};
-use x402_service::clock;
+use x402_service::{clock, logs::with_causes};
 
 use super::RoundError;
 use crate::{
@@ -102,9 +102,8 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
             succeeded: false,
         }) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
             if let Err(error) = fail_reverted(gateway, one, block_number).await {
-                let error: &(dyn std::error::Error + 'static) = &error;
                 tracing::warn!(
-                    error,
+                    error = with_causes(&error),
                     payment = payment.id,
                     "a reverted payment is not released yet"
                 );
@@ -113,9 +112,8 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
         // Waiting, or mined and the index's to tell.
         Ok(Known::Waiting | Known::Mined { .. }) => (),
         Err(error) => {
-            let error: &(dyn std::error::Error + 'static) = &error;
             tracing::debug!(
-                error,
+                error = with_causes(&error),
                 payment = payment.id,
                 "the chain could not be asked for a payment"
             );
