@@ -7,6 +7,7 @@ use clap::Args;
 use secrecy::SecretString;
 use url::Url;
 use x402_schemas::address;
+use x402_service::clickhouse::ClickHouseConfig;
 
 /// Settings of the gateway.
 #[derive(Clone, Debug, Args)]
@@ -31,30 +32,9 @@ pub struct GatewayConfig {
     #[arg(long, env = "X402_RPC_URL", default_value = "http://127.0.0.1:8545")]
     pub rpc_url: Url,
 
-    /// HTTP endpoint of ClickHouse.
-    #[arg(
-        long,
-        env = "X402_CLICKHOUSE_URL",
-        default_value = "http://127.0.0.1:8123"
-    )]
-    pub clickhouse_url: Url,
-
-    /// Database of the index.
-    #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
-    pub clickhouse_database: String,
-
-    /// User of ClickHouse.
-    #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
-    pub clickhouse_user: String,
-
-    /// Password of that user.
-    #[arg(
-        long,
-        env = "X402_CLICKHOUSE_PASSWORD",
-        hide_env_values = true,
-        default_value = ""
-    )]
-    pub clickhouse_password: SecretString,
+    /// The index.
+    #[command(flatten)]
+    pub clickhouse: ClickHouseConfig,
 
     /// The token contract: MNEE.
     #[arg(long, env = "X402_TOKEN", default_value = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF", value_parser = address::parse)]

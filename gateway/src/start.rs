@@ -206,11 +206,7 @@ struct ChainIdRow {
 }
 
 async fn open_index(config: &GatewayConfig, network: Network) -> Result<IndexReader, StartError> {
-    let client = clickhouse::Client::default()
-        .with_url(config.clickhouse_url.as_str())
-        .with_database(&config.clickhouse_database)
-        .with_user(&config.clickhouse_user)
-        .with_password(config.clickhouse_password.expose_secret());
+    let client = config.clickhouse.client();
     let query = "SELECT DISTINCT chain_id FROM commits ORDER BY chain_id";
     let indexed: Vec<ChainIdRow> = match client.query(query).fetch_all().await {
         Ok(rows) => rows,

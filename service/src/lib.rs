@@ -5,6 +5,9 @@
 /// The time, asked for at the edges only.
 pub mod clock;
 
+/// Where ClickHouse is.
+pub mod clickhouse;
+
 /// API keys: made, read, hashed.
 pub mod api_key;
 

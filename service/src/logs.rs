@@ -2,17 +2,30 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Sends logs to standard error. `filter` is a `tracing` filter such as `info,x402_gateway=debug`; an
 /// unreadable one is an error that names itself.
 pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    init_to(filter, std::io::stderr)
+}
+
+/// The same through a writer of the caller's, which ends at standard error.
+pub fn init_to(
+    filter: &str,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let registry = tracing_subscriber::registry().with(filter);
     // A second call, as tests make, keeps the first subscriber.
     let outcome = if std::io::stderr().is_terminal() {
         registry
-            .with(fmt::layer().compact().with_writer(std::io::stderr))
+            .with(fmt::layer().compact().with_writer(writer))
             .try_init()
     } else {
         registry
@@ -20,7 +33,7 @@ pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> 
                 fmt::layer()
                     .json()
                     .flatten_event(true)
-                    .with_writer(std::io::stderr),
+                    .with_writer(writer),
             )
             .try_init()
     };

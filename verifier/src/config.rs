@@ -7,6 +7,7 @@ use clap::Args;
 use secrecy::SecretString;
 use url::Url;
 use x402_schemas::network::Network;
+use x402_service::clickhouse::ClickHouseConfig;
 
 /// Settings of the verifier.
 #[derive(Args, Clone, Debug)]
@@ -31,31 +32,9 @@ pub struct VerifierConfig {
     #[arg(long, env = "X402_SERVICE_TOKEN", hide_env_values = true)]
     pub service_token: SecretString,
 
-    /// ClickHouse's HTTP interface.
-    #[arg(
-        long,
-        env = "X402_CLICKHOUSE_URL",
-        default_value = "http://127.0.0.1:8123"
-    )]
-    pub clickhouse_url: Url,
-
-    /// Database of the index.
-    #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
-    pub clickhouse_database: String,
-
-    /// ClickHouse user; reading is enough.
-    #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
-    pub clickhouse_user: String,
-
-    /// That user's password.
-    #[arg(
-        long,
-        env = "X402_CLICKHOUSE_PASSWORD",
-        default_value = "",
-        hide_env_values = true,
-        hide_default_value = true
-    )]
-    pub clickhouse_password: SecretString,
+    /// The index.
+    #[command(flatten)]
+    pub clickhouse: ClickHouseConfig,
 
     /// Network of the payments: mainnet, sepolia, devnet or a CAIP-2 id.
     #[arg(long, env = "X402_NETWORK", default_value = "mainnet")]

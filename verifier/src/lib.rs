@@ -6,7 +6,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use prometheus::Registry;
-use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::watch;
 use x402_schemas::{
@@ -143,7 +142,7 @@ pub async fn start(
         &name,
         config.service_token.clone(),
     )?;
-    let reader = IndexReader::new(clickhouse(&config), config.network);
+    let reader = IndexReader::new(config.clickhouse.client(), config.network);
     let memory = Arc::new(Memory::new(config.cache_entries));
     let (look_up, look_up_task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));
     let tail = Tail {
@@ -199,14 +198,6 @@ pub async fn start(
 async fn endless(task: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
     task.await;
     Ok(())
-}
-
-fn clickhouse(config: &VerifierConfig) -> clickhouse::Client {
-    clickhouse::Client::default()
-        .with_url(config.clickhouse_url.as_str())
-        .with_database(&config.clickhouse_database)
-        .with_user(&config.clickhouse_user)
-        .with_password(config.clickhouse_password.expose_secret())
 }
 
 /// The name that this verifier has had since its first start.

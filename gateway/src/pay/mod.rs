@@ -173,7 +173,10 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
 }
 
 fn wallet_error(error: &dyn std::error::Error, detail: &str) -> Failure {
-    tracing::warn!(error = with_causes(error), "a payment ends before it was signed");
+    tracing::warn!(
+        error = with_causes(error),
+        "a payment ends before it was signed"
+    );
     Failure {
         code: PaymentFailure::WalletError,
         detail: detail.to_owned(),
