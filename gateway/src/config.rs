@@ -28,8 +28,8 @@ pub struct GatewayConfig {
     #[arg(long, env = "X402_GATEWAY_DATA_DIR", default_value = ".x402/gateway")]
     pub data_dir: PathBuf,
 
-    /// JSON-RPC endpoint of the chain.
-    #[arg(long, env = "X402_RPC_URL", default_value = "http://127.0.0.1:8545")]
+    /// JSON-RPC endpoint of the chain; of several, separated by commas as the indexer takes them, the first.
+    #[arg(long, env = "X402_RPC_URL", default_value = "http://127.0.0.1:8545", value_parser = first_url)]
     pub rpc_url: Url,
 
     /// The index.
@@ -73,5 +73,22 @@ impl GatewayConfig {
     /// The name that proofs carry as their issuer.
     pub fn issuer(&self) -> String {
         self.public_url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// Sending must go where the nonce was read, so the gateway has one endpoint.
+fn first_url(text: &str) -> Result<Url, url::ParseError> {
+    text.split(',').next().unwrap_or_default().trim().parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_endpoints_the_gateway_takes_the_first() {
+        let url = |text| first_url(text).map(String::from);
+        assert_eq!(url("http://a/k,http://b/"), Ok("http://a/k".into()));
+        assert!(url(",http://b/").is_err());
     }
 }

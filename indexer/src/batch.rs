@@ -35,21 +35,25 @@ pub struct Stamp {
 
 impl Batch {
     /// The index goes on from `from` to the last of `headers`; `None` without a header. Backfill keeps only the last
-    /// header of a range: the ones before are final and no reorg will ask for them.
-    pub fn added(stamp: Stamp, from: u64, headers: &[Header], found: &[Found]) -> Option<Self> {
+    /// header of its ranges: the ones before are final and no reorg will ask for them. The rows become of this batch,
+    /// whatever they were before.
+    pub fn added(
+        stamp: Stamp,
+        from: u64,
+        headers: &[Header],
+        mut rows: Vec<TransferRow>,
+    ) -> Option<Self> {
         let tip = headers.last()?;
-        let transfers: Vec<_> = found
-            .iter()
-            .map(|found| TransferRow::new(&found.transfer, found.tx_index, stamp.version, false))
-            .collect();
-        let rows = count(&transfers);
+        for row in &mut rows {
+            row.version = stamp.version;
+        }
         Some(Self {
-            transfers,
             blocks: headers.iter().map(|header| block(stamp, header)).collect(),
             commit: CommitRow {
-                rows,
+                rows: count(&rows),
                 ..commit(stamp, from, tip.number, tip)
             },
+            transfers: rows,
         })
     }
 
@@ -87,6 +91,14 @@ impl Batch {
             },
         }
     }
+}
+
+/// Rows that add these transfers, of no batch yet.
+pub fn rows(found: &[Found]) -> Vec<TransferRow> {
+    found
+        .iter()
+        .map(|found| TransferRow::new(&found.transfer, found.tx_index, 0, false))
+        .collect()
 }
 
 fn commit(stamp: Stamp, from_block: u64, to_block: u64, tip: &Header) -> CommitRow {

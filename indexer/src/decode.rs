@@ -98,52 +98,66 @@ struct Movement {
     amount: U256,
 }
 
-/// The transfers of one block, in order. `calls` holds the transactions of [`transactions`]; one that is missing
-/// costs its transfers their memo, nothing else.
+/// The transfers of one block, in order. `calls` holds the transactions of [`noteworthy`]; one that is missing costs
+/// its transfer the memo, nothing else.
 pub fn decode(place: &Place, logs: &[TokenLog], calls: &Calls) -> Vec<Found> {
     let mut found = Vec::with_capacity(logs.len());
     // A transaction's logs are next to each other, since logs are in order.
     for of_tx in logs.chunk_by(|a, b| a.tx_hash == b.tx_hash) {
         let start = found.len();
-        found.extend(of_tx.iter().filter_map(|log| plain(place, log)));
+        let mut explained = false;
+        for (log, event) in of_tx
+            .iter()
+            .filter_map(|log| Some((log, event(place.token, log)?)))
+        {
+            match event {
+                Event::Transfer(movement) => found.push(plain(place, log, movement)),
+                Event::Confiscated(_) | Event::HoldingsBurnt { .. } => explained = true,
+            }
+        }
         let Some(transfers) = found.get_mut(start..) else {
             continue;
         };
-        for log in of_tx {
-            if let Some(event) = event(place.token, log) {
-                explain(transfers, log.log_index, &event);
+        match transfers {
+            _ if explained => {
+                for (log, event) in of_tx
+                    .iter()
+                    .filter_map(|log| Some((log, event(place.token, log)?)))
+                {
+                    explain(transfers, log.log_index, &event);
+                }
             }
-        }
-        let call = of_tx.first().and_then(|log| calls.get(&log.tx_hash));
-        if let Some(noted) = call.and_then(|call| memo::noted(place.token, call)) {
-            let made_by_call = transfers.iter_mut().map(|found| &mut found.transfer);
-            if let Some(transfer) = made_by_call
-                .into_iter()
-                .find(|transfer| Movement::of(transfer) == noted.movement)
-            {
-                transfer.memo = Some(noted.memo);
+            [Found { transfer, .. }] => {
+                let noted = calls.get(&transfer.id.tx_hash);
+                let noted = noted.and_then(|call| memo::noted(place.token, call));
+                transfer.memo = noted
+                    .filter(|noted| Movement::of(transfer) == noted.movement)
+                    .map(|noted| noted.memo);
             }
+            _ => (),
         }
     }
     found
 }
 
-/// The transactions whose calldata [`decode`] wants to see: those with a transfer.
-pub fn transactions(token: Address, logs: &[TokenLog]) -> Vec<B256> {
-    let mut hashes: Vec<B256> = logs
-        .iter()
-        .filter(|log| matches!(event(token, log), Some(Event::Transfer(_))))
+/// The transactions whose calldata can hold a memo. A call of the token itself makes one transfer, so a transaction with
+/// several, or with a control event beside it, went through another contract or is the issuer's: its calldata is no
+/// payment's, and nobody needs to fetch it.
+pub fn noteworthy(token: Address, logs: &[TokenLog]) -> Vec<B256> {
+    logs.chunk_by(|a, b| a.tx_hash == b.tx_hash)
+        .filter_map(|of_tx| {
+            let mut events = of_tx.iter().filter_map(|log| event(token, log));
+            match (events.next(), events.next()) {
+                (Some(Event::Transfer(_)), None) => of_tx.first(),
+                _ => None,
+            }
+        })
         .map(|log| log.tx_hash)
-        .collect();
-    hashes.dedup();
-    hashes
+        .collect()
 }
 
 /// A transfer by what its own log says; control events may still explain it otherwise.
-fn plain(place: &Place, log: &TokenLog) -> Option<Found> {
-    let Some(Event::Transfer(movement)) = event(place.token, log) else {
-        return None;
-    };
+fn plain(place: &Place, log: &TokenLog, movement: Movement) -> Found {
     let kind = if movement.from.is_zero() {
         TransferKind::Mint
     } else if movement.to.is_zero() {
@@ -169,10 +183,10 @@ fn plain(place: &Place, log: &TokenLog) -> Option<Found> {
         memo: None,
         kind,
     };
-    Some(Found {
+    Found {
         transfer,
         tx_index: log.tx_index,
-    })
+    }
 }
 
 /// A control event explains the nearest transfer of its transaction that it describes and that nothing explains yet;

@@ -19,19 +19,21 @@ use crate::{
     batch::Batch,
     config::IndexerConfig,
     metrics::Metrics,
+    progress,
     range::RangeSize,
     recovery::{self, RollBack},
     reorg::Window,
     run::{Progress, Run, stamp},
-    source::{Source, SourceError},
+    source::{NewHeads, Source, SourceError},
     stored::{Base, Stored},
     writer::Writer,
 };
 
 /// A running indexer; it stops with the tasks that it was started among.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Indexer {
     network: Network,
+    progress: watch::Receiver<progress::Progress>,
 }
 
 /// Why the indexer cannot start.
@@ -97,7 +99,9 @@ pub enum StartError {
         from_block: u64,
     },
     /// Rows that no run of ours can have left.
-    #[error("the database has rows that no commit explains; use another --clickhouse-database")]
+    #[error(
+        "the database has rows that no commit explains: if a repair was interrupted, finish it with `x402 audit --repair`; else use another --clickhouse-database"
+    )]
     UnexplainedRows,
 }
 
@@ -139,6 +143,8 @@ impl Indexer {
         };
         let (block, seq) = (opened.window.tip().number, opened.writer.seq());
         tracing::info!(%network, token = %config.token, block, seq, "indexing");
+        let progress = Progress::default();
+        let watched = progress.watch();
         let run = Run {
             source,
             stored,
@@ -149,20 +155,42 @@ impl Indexer {
             base: opened.base,
             finalized: opened.finalized,
             range: RangeSize::new(config.max_range),
+            fetch_width: config.fetch_concurrency,
             poll: Duration::from_millis(config.poll_ms),
+            new_heads: new_heads(config, &metrics, tasks),
             metrics,
             readiness,
-            progress: Progress::default(),
+            progress,
             lower_head: None,
         };
         tasks.spawn("indexer", run.run(tasks.stop_token()));
-        Ok(Self { network })
+        Ok(Self {
+            network,
+            progress: watched,
+        })
     }
 
     /// The network that the node is on.
     pub const fn network(&self) -> Network {
         self.network
     }
+
+    /// How far backfill is; done while the index follows the head.
+    pub fn progress(&self) -> watch::Receiver<progress::Progress> {
+        self.progress.clone()
+    }
+}
+
+/// What tells of new heads; it listens if there is where to.
+fn new_heads(config: &IndexerConfig, metrics: &Arc<Metrics>, tasks: &Tasks) -> NewHeads {
+    let new_heads = NewHeads::default();
+    if let Some(url) = config.ws_url.clone() {
+        let listening = new_heads
+            .clone()
+            .listen(url, Arc::clone(metrics), tasks.stop_token());
+        tasks.spawn("new-heads", listening);
+    }
+    new_heads
 }
 
 /// The network that the node is on, if it has a token of 18 decimals there.
@@ -215,7 +243,7 @@ impl Opening<'_> {
         // Begins at a final block, so that no reorg can take the ground away.
         let base = self.source.block(below.min(finalized)).await?.header;
         let stamp = stamp(self.network, writer.seq(), finalized);
-        if let Some(batch) = Batch::added(stamp, base.number, &[base], &[]) {
+        if let Some(batch) = Batch::added(stamp, base.number, &[base], Vec::new()) {
             writer.publish(&batch).await;
         }
         Ok(Opened {

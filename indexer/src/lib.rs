@@ -9,6 +9,9 @@ pub mod config;
 /// Blocks, logs and transactions in, from a node that is checked and retried, never trusted.
 pub mod source;
 
+/// A header, its receipts and the logs that a node gave in; out: do they fit together? Pure.
+pub mod receipts;
+
 /// How many blocks one request for logs covers.
 pub mod range;
 
@@ -36,8 +39,11 @@ pub mod indexer;
 /// The loop: backfill to `finalized`, then block by block.
 mod run;
 
-/// Is the index equal to the chain? Asks the node again and compares.
+/// Is the index equal to the chain? Asks the node again, compares, and mends what differs.
 pub mod audit;
+
+/// How far a backfill or an audit has come.
+pub mod progress;
 
 /// What the indexer reports about itself.
 pub mod metrics;

@@ -1,7 +1,8 @@
 //! What the indexer reports about itself. Registered once at start; every series exists at zero.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// A JSON-RPC method that we call.
@@ -19,6 +20,8 @@ pub enum Method {
     GetBlockByHash,
     /// `eth_getLogs`
     GetLogs,
+    /// `eth_getBlockReceipts`
+    GetBlockReceipts,
     /// `eth_getTransactionByHash`
     GetTransaction,
 }
@@ -30,8 +33,12 @@ pub enum Outcome {
     Ok,
     /// With an error from the node, or a reply that is none.
     Refused,
+    /// With "too many requests", or another word that the node is busy.
+    Busy,
     /// Without an answer.
     Unreachable,
+    /// With a reply longer than we read.
+    TooLong,
 }
 
 /// The indexer's metrics.
@@ -39,6 +46,7 @@ pub enum Outcome {
 #[expect(missing_docs, reason = "each has its help text below")]
 pub struct Metrics {
     pub head_block: IntGauge,
+    pub safe_block: IntGauge,
     pub finalized_block: IntGauge,
     pub indexed_block: IntGauge,
     pub lag_blocks: IntGauge,
@@ -50,10 +58,33 @@ pub struct Metrics {
     pub reorgs_total: IntCounter,
     pub reorg_depth_blocks: Histogram,
     pub empty_with_positive_bloom: IntCounter,
+    pub receipts_verified_total: IntCounter,
+    pub receipts_mismatch_total: IntCounter,
     pub insert_seconds: Histogram,
     pub insert_retries_total: IntCounter,
-    rpc_requests_total: IntCounterVec,
-    rpc_seconds: HistogramVec,
+    pub failovers_total: IntCounter,
+    pub contradictions_total: IntCounter,
+    pub new_heads_total: IntCounter,
+    rpc: RpcMetrics,
+}
+
+/// The metrics with a method or an endpoint as label.
+#[derive(Debug)]
+struct RpcMetrics {
+    requests_total: IntCounterVec,
+    seconds: HistogramVec,
+    endpoint_head: IntGaugeVec,
+    endpoint_finalized: IntGaugeVec,
+    endpoint_ready: IntGaugeVec,
+}
+
+/// One endpoint's metrics; endpoints are told apart by their place in the settings.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each has its help text below")]
+pub struct EndpointMetrics {
+    pub head: IntGauge,
+    pub finalized: IntGauge,
+    pub ready: IntGauge,
 }
 
 impl Metrics {
@@ -77,30 +108,12 @@ impl Metrics {
                 registry.register(Box::new(metric.clone()))?;
                 Ok(metric)
             };
-        let rpc_requests_total = IntCounterVec::new(
-            Opts::new(
-                "x402_indexer_rpc_requests_total",
-                "JSON-RPC requests by method and outcome; a retry counts again.",
-            ),
-            &["method", "outcome"],
-        )?;
-        let rpc_seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "x402_indexer_rpc_seconds",
-                "Time of one JSON-RPC request, by method.",
-            ),
-            &["method"],
-        )?;
-        registry.register(Box::new(rpc_requests_total.clone()))?;
-        registry.register(Box::new(rpc_seconds.clone()))?;
-        for method in Method::ALL {
-            rpc_seconds.with_label_values(&[method.as_str()]);
-            for outcome in Outcome::ALL {
-                rpc_requests_total.with_label_values(&[method.as_str(), outcome.as_str()]);
-            }
-        }
         Ok(Self {
             head_block: gauge("head_block", "The chain's newest block, as the node says.")?,
+            safe_block: gauge(
+                "safe_block",
+                "The chain's safe block: no honest majority leaves it. 0 while the node has not said.",
+            )?,
             finalized_block: gauge(
                 "finalized_block",
                 "The chain's finalized block: no reorg reaches it.",
@@ -128,6 +141,14 @@ impl Metrics {
                 "empty_with_positive_bloom_total",
                 "Empty replies for blocks whose bloom may hold the token's logs; each was asked again.",
             )?,
+            receipts_verified_total: counter(
+                "receipts_verified_total",
+                "Blocks whose logs were found in receipts that their header vouches for.",
+            )?,
+            receipts_mismatch_total: counter(
+                "receipts_mismatch_total",
+                "Blocks whose header, receipts and logs did not fit together; their node is named in the log.",
+            )?,
             insert_seconds: histogram(
                 "insert_seconds",
                 "Time to publish a batch: its rows, then its commit.",
@@ -139,32 +160,96 @@ impl Metrics {
                 "insert_retries_total",
                 "Inserts that ClickHouse did not acknowledge and that were tried again.",
             )?,
-            rpc_requests_total,
-            rpc_seconds,
+            failovers_total: counter(
+                "failovers_total",
+                "Reads that went on to the next endpoint because one gave no answer that could be believed.",
+            )?,
+            contradictions_total: counter(
+                "contradictions_total",
+                "Replies that contradicted themselves, or that another endpoint proved wrong.",
+            )?,
+            new_heads_total: counter("new_heads_total", "New heads told over WebSocket.")?,
+            rpc: RpcMetrics::register(registry)?,
         })
     }
 
-    /// Counts one JSON-RPC request.
-    pub fn count_rpc(&self, method: Method, outcome: Outcome) {
-        self.rpc_requests_total
+    /// Counts JSON-RPC requests that ended together.
+    pub fn count_rpc(&self, method: Method, outcome: Outcome, requests: u64) {
+        self.rpc
+            .requests_total
             .with_label_values(&[method.as_str(), outcome.as_str()])
-            .inc();
+            .inc_by(requests);
+    }
+
+    /// The metrics of the endpoint at this place in the settings.
+    pub fn endpoint(&self, index: usize) -> EndpointMetrics {
+        let index = index.to_string();
+        let of = |metric: &IntGaugeVec| metric.with_label_values(&[index.as_str()]);
+        EndpointMetrics {
+            head: of(&self.rpc.endpoint_head),
+            finalized: of(&self.rpc.endpoint_finalized),
+            ready: of(&self.rpc.endpoint_ready),
+        }
     }
 
     /// The times of one method's requests.
     pub fn rpc_seconds(&self, method: Method) -> Histogram {
-        self.rpc_seconds.with_label_values(&[method.as_str()])
+        self.rpc.seconds.with_label_values(&[method.as_str()])
+    }
+}
+
+impl RpcMetrics {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let requests_total = IntCounterVec::new(
+            Opts::new(
+                "x402_indexer_rpc_requests_total",
+                "JSON-RPC requests by method and outcome; a retry counts again.",
+            ),
+            &["method", "outcome"],
+        )?;
+        let seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "x402_indexer_rpc_seconds",
+                "Time of one JSON-RPC request, by method.",
+            ),
+            &["method"],
+        )?;
+        registry.register(Box::new(requests_total.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        let by_endpoint = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
+            let options = Opts::new(format!("x402_indexer_endpoint_{name}"), help);
+            let metric = IntGaugeVec::new(options, &["endpoint"])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        for method in Method::ALL {
+            seconds.with_label_values(&[method.as_str()]);
+            for outcome in Outcome::ALL {
+                requests_total.with_label_values(&[method.as_str(), outcome.as_str()]);
+            }
+        }
+        Ok(Self {
+            requests_total,
+            seconds,
+            endpoint_head: by_endpoint("head_block", "Each endpoint's newest block.")?,
+            endpoint_finalized: by_endpoint("finalized_block", "Each endpoint's finalized block.")?,
+            endpoint_ready: by_endpoint(
+                "ready",
+                "1 while the endpoint may be asked, 0 while it rests.",
+            )?,
+        })
     }
 }
 
 impl Method {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::ChainId,
         Self::GetCode,
         Self::Call,
         Self::GetBlockByNumber,
         Self::GetBlockByHash,
         Self::GetLogs,
+        Self::GetBlockReceipts,
         Self::GetTransaction,
     ];
 
@@ -177,19 +262,28 @@ impl Method {
             Self::GetBlockByNumber => "eth_getBlockByNumber",
             Self::GetBlockByHash => "eth_getBlockByHash",
             Self::GetLogs => "eth_getLogs",
+            Self::GetBlockReceipts => "eth_getBlockReceipts",
             Self::GetTransaction => "eth_getTransactionByHash",
         }
     }
 }
 
 impl Outcome {
-    const ALL: [Self; 3] = [Self::Ok, Self::Refused, Self::Unreachable];
+    const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Refused,
+        Self::Busy,
+        Self::Unreachable,
+        Self::TooLong,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Refused => "refused",
+            Self::Busy => "busy",
             Self::Unreachable => "unreachable",
+            Self::TooLong => "too_long",
         }
     }
 }

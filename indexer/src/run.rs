@@ -6,29 +6,29 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
-use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use x402_schemas::network::Network;
 use x402_service::{admin::Readiness, clock};
 
 use crate::{
     batch::{Batch, Stamp},
-    decode::{self, Found, Place, TokenLog},
     metrics::{self, Metrics},
     range::RangeSize,
     reorg::{Header, Step, Window, advance},
-    source::{Block, Source, SourceError},
+    source::{Block, NewHeads, Source, SourceError},
     stored::{Base, Stored},
     writer::Writer,
 };
 
 mod backfill;
 mod follow;
+mod lane;
 mod progress;
+mod transfers;
 
-pub(crate) use backfill::by_block;
 use follow::LowerHead;
 pub(crate) use progress::Progress;
+pub(crate) use transfers::{Reader, Times};
 
 /// A round in hand may finish within this when asked to stop; then it is dropped, which costs nothing but repetition.
 const STOP_GRACE: Duration = Duration::from_millis(1_500);
@@ -42,6 +42,9 @@ const PAUSE_AFTER_FAILURE: (Duration, Duration) =
 
 /// Failed rounds in a row after which the service says that it is not ready: a single one is a node's hiccup.
 const FAILURES_TO_UNREADY: u32 = 3;
+
+/// The longest wait for a node to say what is safe.
+const SAFE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Blocks whose logs and transactions are read at a time.
 const BLOCKS_IN_FLIGHT: usize = 4;
@@ -71,6 +74,8 @@ pub(crate) enum RoundError {
     Node(#[from] SourceError),
     #[error("the index could not be read; is ClickHouse reachable?")]
     Index(#[from] clickhouse::error::Error),
+    #[error("block {number} does not follow the one that was read before it")]
+    Unlinked { number: u64 },
     #[error(transparent)]
     Halt(#[from] Halt),
 }
@@ -97,7 +102,11 @@ pub(crate) struct Run {
     /// Never falls, whatever a node says later.
     pub(crate) finalized: u64,
     pub(crate) range: RangeSize,
+    /// Ranges that are read side by side.
+    pub(crate) fetch_width: usize,
     pub(crate) poll: Duration,
+    /// They shorten the wait for the next look at the chain.
+    pub(crate) new_heads: NewHeads,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
     pub(crate) progress: Progress,
@@ -115,7 +124,7 @@ impl Run {
                 tokio::time::sleep(STOP_GRACE).await;
             };
             let outcome = tokio::select! {
-                outcome = self.round() => outcome,
+                outcome = self.round(&stop) => outcome,
                 () = grace => break,
             };
             let pause = match outcome {
@@ -124,7 +133,10 @@ impl Run {
                     if pace == Pace::Again {
                         continue;
                     }
-                    self.poll
+                    let _ = stop
+                        .run_until_cancelled(self.new_heads.wait(self.poll))
+                        .await;
+                    continue;
                 }
                 Err(RoundError::Halt(halt)) => {
                     self.readiness.not_ready(halt.to_string());
@@ -140,14 +152,15 @@ impl Run {
         Ok(())
     }
 
-    async fn round(&mut self) -> Result<Pace, RoundError> {
+    async fn round(&mut self, stop: &CancellationToken) -> Result<Pace, RoundError> {
         let head = self.source.head().await?;
         let tip = self.window.tip();
+        let final_before = self.finalized;
         let lag = head.header.number.saturating_sub(tip.number);
         let pace = if lag > BACKFILL_BLOCKS {
             self.finalized_at(&head).await?;
             if self.finalized > tip.number {
-                self.backfill().await
+                self.backfill(&head.header, stop).await
             } else {
                 self.follow(head.clone()).await
             }
@@ -155,6 +168,10 @@ impl Run {
             self.follow(head.clone()).await
         }?;
         self.report(&head.header, pace);
+        // The safe block rises with the finalized one, and is asked for when nobody waits for rows.
+        if self.finalized > final_before {
+            self.report_safe().await;
+        }
         Ok(pace)
     }
 
@@ -163,6 +180,14 @@ impl Run {
         let finalized = self.source.finalized(head.header.number).await?;
         self.finalized = self.finalized.max(finalized);
         Ok(())
+    }
+
+    /// Asks what is safe, to report it and for nothing else.
+    async fn report_safe(&self) {
+        let asked = tokio::time::timeout(SAFE_TIMEOUT, self.source.safe());
+        if let Ok(Ok(Some(safe))) = asked.await {
+            self.metrics.safe_block.set(metrics::gauge(safe));
+        }
     }
 
     /// Walks from a header of the chain down to what we share, and removes what is above.
@@ -219,20 +244,13 @@ impl Run {
         Ok(Pace::Again)
     }
 
-    /// The transfers among the logs of several blocks, in order; each block comes with its time if that is known.
-    async fn decode(
-        &self,
-        blocks: Vec<(Option<u64>, Vec<TokenLog>)>,
-    ) -> Result<Vec<Found>, SourceError> {
-        let blocks: Vec<_> = blocks
-            .into_iter()
-            .map(|(time, logs)| decode_block(&self.source, self.network, self.token, time, logs))
-            .collect();
-        let found: Vec<Vec<Found>> = stream::iter(blocks)
-            .buffered(BLOCKS_IN_FLIGHT)
-            .try_collect()
-            .await?;
-        Ok(found.concat())
+    /// What logs are read with.
+    fn reader(&self) -> Reader {
+        Reader {
+            source: self.source.clone(),
+            network: self.network,
+            token: self.token,
+        }
     }
 
     fn stamp(&self) -> Stamp {
@@ -265,6 +283,9 @@ impl Run {
             .set(metrics::gauge(self.finalized));
         self.metrics.indexed_block.set(metrics::gauge(tip.number));
         self.metrics.lag_blocks.set(metrics::gauge(lag_blocks));
+        self.metrics
+            .range_blocks
+            .set(metrics::gauge(self.range.blocks()));
         let lag_seconds = head.time.saturating_sub(tip.time);
         self.metrics.lag_seconds.set(metrics::gauge(lag_seconds));
         if lag_blocks <= BACKFILL_BLOCKS {
@@ -301,31 +322,4 @@ pub(crate) fn stamp(network: Network, seq: u64, finalized: u64) -> Stamp {
         finalized,
         written_at: clock::now().as_millisecond(),
     }
-}
-
-/// The transfers among one block's logs, with the transactions that made them.
-pub(crate) async fn decode_block(
-    source: &Source,
-    network: Network,
-    token: Address,
-    time: Option<u64>,
-    logs: Vec<TokenLog>,
-) -> Result<Vec<Found>, SourceError> {
-    let wanted = decode::transactions(token, &logs);
-    let Some(first) = logs.first().filter(|_| !wanted.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    let calls = source.calls(first.block_hash, &wanted).await?;
-    let time = match time.or(first.block_time) {
-        Some(time) => time,
-        None => source.block_by_hash(first.block_hash).await?.header.time,
-    };
-    let place = Place {
-        network,
-        token,
-        number: first.block_number,
-        hash: first.block_hash,
-        time,
-    };
-    Ok(decode::decode(&place, &logs, &calls))
 }

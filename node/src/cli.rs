@@ -25,7 +25,7 @@ use crate::{
         embedded::{self, EmbeddedArgs},
     },
     settings::{self, SettingsError},
-    terminal::note,
+    terminal::{AboveBars, note},
 };
 
 /// Exit code of wrong flags, environment or configuration (`EX_USAGE`).
@@ -138,7 +138,7 @@ fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
         return failed(&embedded::serve(args).into());
     }
     let filter = cli.log.as_deref().unwrap_or(cli.command.default_log());
-    if let Err(error) = x402_service::logs::init(filter) {
+    if let Err(error) = x402_service::logs::init_to(filter, AboveBars::new) {
         note(format!("--log: {error}"));
         return ExitCode::from(EXIT_USAGE);
     }

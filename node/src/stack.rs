@@ -29,8 +29,8 @@ use crate::{local::port, settings::of_service};
 /// What the services share and where they listen. Port 0 takes a free one.
 #[derive(Clone, Debug)]
 pub struct StackOptions {
-    /// The chain.
-    pub rpc_url: Url,
+    /// The chain's endpoints, in order of preference.
+    pub rpc_urls: Vec<Url>,
     /// ClickHouse's HTTP interface.
     pub clickhouse_url: Url,
     /// The database of the index.
@@ -167,14 +167,14 @@ type FlagValues = Vec<(&'static str, String)>;
 impl Flags<'_> {
     fn indexer(&self) -> FlagValues {
         let mut flags = self.common("indexer");
-        flags.push(("rpc-url", self.options.rpc_url.to_string()));
+        flags.push(("rpc-url", self.rpc_urls()));
         flags
     }
 
     fn gateway(&self) -> FlagValues {
         let mut flags = self.common("gateway");
         flags.extend([
-            ("rpc-url", self.options.rpc_url.to_string()),
+            ("rpc-url", self.rpc_urls()),
             ("listen", self.gateway_listen.to_string()),
             ("verifier-url", url_of(self.verifier_listen)),
             (
@@ -213,6 +213,11 @@ impl Flags<'_> {
             ),
         ]);
         flags
+    }
+
+    fn rpc_urls(&self) -> String {
+        let urls: Vec<&str> = self.options.rpc_urls.iter().map(Url::as_str).collect();
+        urls.join(",")
     }
 
     fn common(&self, service: &str) -> FlagValues {

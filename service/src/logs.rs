@@ -29,12 +29,7 @@ pub fn init_to(
             .try_init()
     } else {
         registry
-            .with(
-                fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_writer(writer),
-            )
+            .with(fmt::layer().json().flatten_event(true).with_writer(writer))
             .try_init()
     };
     drop(outcome);

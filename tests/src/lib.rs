@@ -22,3 +22,6 @@ pub mod api;
 
 /// Requests below the SDKs, for what the SDKs would never send.
 pub mod raw;
+
+/// A chain node that forks, lags and lies on purpose, and the truth about its chain.
+pub mod scripted;

@@ -314,7 +314,7 @@ impl World {
         let options = &self.options;
         let mut command = Command::new(exe);
         command
-            .args(["node", "--rpc-url", options.rpc_url.as_str()])
+            .args(["node", "--rpc-url", self.chain().url.as_str()])
             .args(["--clickhouse-url", options.clickhouse_url.as_str()])
             .args(["--clickhouse-database", &options.database])
             .args(["--token", &self.token.address.to_checksum(None)])
@@ -417,7 +417,7 @@ pub fn stack_options(
 ) -> StackOptions {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     StackOptions {
-        rpc_url: chain.url.clone(),
+        rpc_urls: vec![chain.url.clone()],
         clickhouse_url: shared.clickhouse.url.clone(),
         database: format!("test_{:x}", token.address),
         token: Some(token.address),

@@ -164,7 +164,7 @@ fn other_shapes_with_the_same_signature_are_no_transfers() {
         ),
     ] {
         assert_eq!(kinds(std::slice::from_ref(&log)), [], "{what}");
-        assert!(transactions(TOKEN, &[log]).is_empty(), "{what}");
+        assert!(noteworthy(TOKEN, &[log]).is_empty(), "{what}");
     }
 }
 
@@ -307,9 +307,31 @@ fn a_call_that_is_not_exactly_this_payment_gives_no_memo() {
 }
 
 #[test]
-fn a_memo_names_one_transfer_even_among_twins() {
-    let logs = [transfer(0, ALICE, BOB, 5), transfer(1, ALICE, BOB, 5)];
-    assert_eq!(memos(&logs, |_| ()), [Some(MEMO), None]);
+fn only_a_transaction_with_one_transfer_and_nothing_beside_it_can_have_a_memo() {
+    let pay = transfer(0, ALICE, BOB, 5);
+    let of_another = |log: &TokenLog| TokenLog {
+        tx_hash: B256::ZERO,
+        ..log.clone()
+    };
+    let approval = log(1, &[B256::repeat_byte(1)], &[5; 32]);
+    for alone in [
+        vec![pay.clone()],
+        vec![pay.clone(), approval],
+        vec![of_another(&pay), of_another(&pay), pay.clone()],
+    ] {
+        assert_eq!(noteworthy(TOKEN, &alone), [TX]);
+        assert_eq!(memos(&alone, |_| ()).last(), Some(&Some(MEMO)));
+    }
+    let burnt = log(1, &[HOLDINGS_BURNT, ALICE.into_word(), word(5)], &[]);
+    for beside in [
+        transfer(1, ALICE, BOB, 5),
+        confiscated(1, ALICE, 4, BOB),
+        burnt,
+    ] {
+        let logs = [pay.clone(), beside];
+        assert!(noteworthy(TOKEN, &logs).is_empty());
+        assert!(memos(&logs, |_| ()).iter().all(Option::is_none));
+    }
 }
 
 fn any_topic() -> impl Strategy<Value = B256> {

@@ -15,7 +15,7 @@ use super::{
     transfers_to_retract,
 };
 use crate::{
-    batch::{Batch, Stamp},
+    batch::{self, Batch, Stamp},
     decode::Found,
     reorg::{Step, advance},
 };
@@ -191,7 +191,7 @@ impl World {
             finalized: 100,
             tables: Tables::default(),
         };
-        let first = Batch::added(world.stamp(0), base.number, &[base], &[]).unwrap();
+        let first = Batch::added(world.stamp(0), base.number, &[base], Vec::new()).unwrap();
         assert!(world.publish(&first, &mut None));
         world
     }
@@ -369,7 +369,13 @@ impl World {
                         .map(|number| self.at(number))
                         .collect();
                     let found: Vec<Found> = headers.iter().flat_map(found).collect();
-                    Batch::added(self.stamp(seq), tip.number + 1, &headers, &found).unwrap()
+                    Batch::added(
+                        self.stamp(seq),
+                        tip.number + 1,
+                        &headers,
+                        batch::rows(&found),
+                    )
+                    .unwrap()
                 }
                 Step::Reorg { ancestor, .. } => {
                     self.removal(self.stamp(seq), &ancestor, tip.number, seq)

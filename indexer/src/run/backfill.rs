@@ -1,49 +1,148 @@
-//! One range of final blocks: logs, transactions, one batch.
+//! Final blocks in ranges: read ahead side by side, published in order, several ranges in one batch.
+//!
+//! While one batch is being published the next is being loaded, and no more than that: what is held is bounded by two
+//! batches and the ranges under way. Whatever has been read in order is published, also before a failure is told, so a
+//! node that fails now and then slows a backfill down and does not stop it.
 
-use super::{Pace, RoundError, Run};
+use std::time::Duration;
+
+use futures::future;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use x402_schemas::index::TransferRow;
+
+use super::{Pace, RoundError, Run, lane::Lane};
 use crate::{
     batch::Batch,
-    decode::TokenLog,
-    metrics,
-    reorg::{Step, advance},
-    source::SourceError,
+    reorg::{Header, Step, advance},
 };
 
+/// Rows from which on a batch is published: the larger a batch, the less ClickHouse has to merge.
+const BATCH_ROWS: usize = 150_000;
+
+/// The time after which a batch is published however few rows it has.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// The time after which the chain's head is asked for again.
+const STRETCH: Duration = Duration::from_secs(15);
+
+/// What is published together.
+#[derive(Debug)]
+struct Load {
+    /// The block before the first.
+    after: Header,
+    /// The last block; `after` while there is none.
+    end: Header,
+    rows: Vec<TransferRow>,
+    then: Then,
+}
+
+/// What comes after a load.
+#[derive(Debug)]
+enum Then {
+    More,
+    /// The limit is reached, or the service stops.
+    End,
+    Failed(RoundError),
+}
+
 impl Run {
-    /// Indexes the next range up to the finalized block.
-    pub(super) async fn backfill(&mut self) -> Result<Pace, RoundError> {
+    /// Indexes ranges up to the finalized block, for a while.
+    pub(super) async fn backfill(
+        &mut self,
+        head: &Header,
+        stop: &CancellationToken,
+    ) -> Result<Pace, RoundError> {
         let tip = self.window.tip();
-        // Ranges are not linked to each other by their headers, so the tip must still be on the chain.
+        // Ranges are linked to each other by their headers; the tip that the first one follows must still be on the chain.
         let seen = self.source.block(tip.number).await?.header;
         if advance(&self.window, &seen) != Step::Current {
             return self.leave_branch(seen).await;
         }
         let from = tip.number.saturating_add(1);
-        let to = self.range.end(from, self.finalized);
-        let logs = match self.source.logs_of_range(from, to).await {
-            // Too many blocks or logs for this node, most likely: it is asked for fewer.
-            Err(SourceError::Refused { .. }) if self.range.refused() => return Ok(Pace::Again),
-            answer => answer?,
-        };
-        self.range.answered(logs.len());
-        self.metrics
-            .range_blocks
-            .set(metrics::gauge(self.range.blocks()));
-        // Asked after the logs: a node that does not know this block yet cannot have known the logs either.
-        let end = self.source.block(to).await?.header;
-        let found = self.decode(by_block(&logs)).await?;
-        if let Some(batch) = Batch::added(self.stamp(), from, &[end], &found) {
-            self.writer.publish(&batch).await;
-            self.window.extend(end);
-            self.window.finalize(self.finalized);
+        let reader = self.reader();
+        let mut lane = Lane::new(reader, self.range, self.fetch_width, from, self.finalized);
+        let began = Instant::now();
+        let mut load = Load::from(&mut lane, tip, stop).await;
+        loop {
+            let next = match load.then {
+                Then::More if began.elapsed() < STRETCH => Some((&mut lane, stop)),
+                Then::More | Then::End | Then::Failed(_) => None,
+            };
+            let (then, next) = self.publish(load, next).await;
+            self.range = lane.size();
+            self.report(head, Pace::Again);
+            match (then, next) {
+                (Then::Failed(error), _) => return Err(error),
+                (Then::More | Then::End, Some(next)) => load = next,
+                (Then::More | Then::End, None) => return Ok(Pace::Again),
+            }
         }
-        Ok(Pace::Again)
+    }
+
+    /// Publishes a load, and meanwhile loads the next one from the lane that is given.
+    async fn publish(
+        &mut self,
+        load: Load,
+        next: Option<(&mut Lane, &CancellationToken)>,
+    ) -> (Then, Option<Load>) {
+        let Load {
+            after,
+            end,
+            rows,
+            then,
+        } = load;
+        if end == after {
+            return (then, None);
+        }
+        let from = after.number.saturating_add(1);
+        let Some(batch) = Batch::added(self.stamp(), from, &[end], rows) else {
+            return (then, None);
+        };
+        let next = async {
+            match next {
+                Some((lane, stop)) => Some(Load::from(lane, end, stop).await),
+                None => None,
+            }
+        };
+        let (next, ()) = future::join(next, self.writer.publish(&batch)).await;
+        self.window.extend(end);
+        self.window.finalize(self.finalized);
+        (then, next)
     }
 }
 
-/// Ordered logs, block by block; what time a block has, its logs may say.
-pub(crate) fn by_block(logs: &[TokenLog]) -> Vec<(Option<u64>, Vec<TokenLog>)> {
-    logs.chunk_by(|a, b| a.block_number == b.block_number)
-        .map(|block| (None, block.to_vec()))
-        .collect()
+impl Load {
+    /// Takes ranges until there is enough to publish.
+    async fn from(lane: &mut Lane, after: Header, stop: &CancellationToken) -> Self {
+        let began = Instant::now();
+        let mut load = Self {
+            after,
+            end: after,
+            rows: Vec::new(),
+            then: Then::More,
+        };
+        while load.rows.len() < BATCH_ROWS && began.elapsed() < BATCH_TIME {
+            let passage = match stop.run_until_cancelled(lane.next()).await {
+                Some(Some(Ok(passage))) => passage,
+                Some(Some(Err(error))) => {
+                    load.then = Then::Failed(error.into());
+                    break;
+                }
+                None | Some(None) => {
+                    load.then = Then::End;
+                    break;
+                }
+            };
+            if passage.first.parent_hash != load.end.hash {
+                load.then = Then::Failed(RoundError::Unlinked {
+                    number: passage.first.number,
+                });
+                break;
+            }
+            load.end = passage.end;
+            load.rows.extend(passage.rows);
+        }
+        load
+    }
 }

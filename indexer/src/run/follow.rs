@@ -2,9 +2,9 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{BLOCKS_IN_FLIGHT, Pace, RoundError, Run};
+use super::{BLOCKS_IN_FLIGHT, Pace, RoundError, Run, Times};
 use crate::{
-    batch::Batch,
+    batch::{self, Batch},
     decode::Found,
     reorg::{self, Header, Step, advance},
     source::{Block, SourceError},
@@ -73,7 +73,7 @@ impl Run {
         self.finalized = self.finalized.max(finalized);
         let headers: Vec<Header> = blocks.iter().map(|block| block.header).collect();
         let from = tip.number.saturating_add(1);
-        if let Some(batch) = Batch::added(self.stamp(), from, &headers, &found) {
+        if let Some(batch) = Batch::added(self.stamp(), from, &headers, batch::rows(&found)) {
             self.writer.publish(&batch).await;
             for header in headers {
                 self.window.extend(header);
@@ -109,16 +109,17 @@ impl Run {
     async fn transfers_in(&self, blocks: &[Block]) -> Result<Vec<Found>, SourceError> {
         let logs: Vec<_> = blocks
             .iter()
-            .map(|block| async move {
-                let logs = self.source.logs_of_block(block).await?;
-                Ok::<_, SourceError>((Some(block.header.time), logs))
-            })
+            .map(|block| self.source.logs_of_block(block))
             .collect();
-        let logs = stream::iter(logs)
+        let logs: Vec<_> = stream::iter(logs)
             .buffered(BLOCKS_IN_FLIGHT)
-            .try_collect()
+            .try_concat()
             .await?;
-        self.decode(logs).await
+        let times: Times = blocks
+            .iter()
+            .map(|block| (block.header.hash, block.header.time))
+            .collect();
+        self.reader().transfers(&logs, &times).await
     }
 
     async fn head_below_tip(&mut self, head: Header) -> Result<Pace, RoundError> {

@@ -1,8 +1,10 @@
-//! Lines in the log while far behind: how far, how fast, how long still.
+//! Lines in the log while far behind: how far, how fast, how long still. Whoever draws a bar watches the same.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+
+use crate::progress;
 
 /// The shortest time between two lines.
 const EVERY: Duration = Duration::from_secs(5);
@@ -12,6 +14,7 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Progress {
     began: Option<Mark>,
     last: Option<Mark>,
+    watched: watch::Sender<progress::Progress>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,11 @@ struct Mark {
 }
 
 impl Progress {
+    /// Where backfill stands, from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<progress::Progress> {
+        self.watched.subscribe()
+    }
+
     /// Says where backfill stands, if it is time to.
     pub(crate) fn tell(&mut self, block: u64, head: u64, rows: u64) {
         let now = Mark {
@@ -31,6 +39,13 @@ impl Progress {
         };
         let began = *self.began.get_or_insert(now);
         let last = *self.last.get_or_insert(now);
+        self.watched.send_replace(progress::Progress {
+            from: began.block,
+            block,
+            to: head,
+            transfers: rows.saturating_sub(began.rows),
+            done: false,
+        });
         let elapsed = now.at.duration_since(last.at);
         if elapsed < EVERY {
             return;
@@ -55,6 +70,7 @@ impl Progress {
             return;
         };
         self.last = None;
+        self.watched.send_modify(|watched| watched.done = true);
         let seconds = began.at.elapsed().as_secs();
         tracing::info!(
             block,

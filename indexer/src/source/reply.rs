@@ -5,13 +5,18 @@
 
 use std::collections::HashMap;
 
-use alloy::primitives::{Address, B256, Bloom, BloomInput, Bytes, U64};
+use alloy::primitives::{Address, B256, Bloom, BloomInput};
 use serde::Deserialize;
 
+use super::hex::{Data, Fixed, Quantity};
 use crate::{
     decode::{Call, Calls, TokenLog},
     reorg::Header,
 };
+
+mod log;
+
+pub(super) use log::LogReply;
 
 /// How a node contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +29,9 @@ pub enum Inconsistency {
         /// The number given.
         given: u64,
     },
+    /// Asked for one block by its hash, given another.
+    #[error("another block than the one with the hash asked for")]
+    OtherHash,
     /// A log that says it is of another block, or of none.
     #[error("a log of another block than asked for")]
     LogOfOtherBlock,
@@ -53,44 +61,30 @@ pub struct Block {
     /// What links it to others.
     pub header: Header,
     bloom: Bloom,
+    /// Who gave it: asked first for its logs.
+    pub(super) endpoint: usize,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BlockReply<T> {
-    number: U64,
-    hash: B256,
-    parent_hash: B256,
-    timestamp: U64,
-    logs_bloom: Bloom,
+    number: Quantity,
+    hash: Fixed<32>,
+    parent_hash: Fixed<32>,
+    timestamp: Quantity,
+    logs_bloom: Fixed<256>,
     #[serde(default = "Vec::new")]
     transactions: Vec<T>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TransactionReply {
-    hash: B256,
-    block_hash: Option<B256>,
-    from: Address,
-    to: Option<Address>,
-    input: Bytes,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LogReply {
-    address: Address,
-    topics: Vec<B256>,
-    data: Bytes,
-    block_hash: Option<B256>,
-    block_number: Option<U64>,
-    block_timestamp: Option<U64>,
-    transaction_hash: Option<B256>,
-    transaction_index: Option<U64>,
-    log_index: Option<U64>,
-    #[serde(default)]
-    removed: bool,
+    hash: Fixed<32>,
+    block_hash: Option<Fixed<32>>,
+    from: Fixed<20>,
+    to: Option<Fixed<20>>,
+    input: Data,
 }
 
 /// The logs of one block, as promised by its header.
@@ -143,6 +137,15 @@ impl Block {
         self.bloom.contains_input(BloomInput::Raw(token.as_slice()))
     }
 
+    /// Refuses a block of another hash than was asked for.
+    pub(super) fn must_have(&self, hash: B256) -> Result<(), Inconsistency> {
+        if self.header.hash == hash {
+            Ok(())
+        } else {
+            Err(Inconsistency::OtherHash)
+        }
+    }
+
     /// Refuses a block of another number than was asked for.
     pub(super) const fn must_be(&self, asked: u64) -> Result<(), Inconsistency> {
         let given = self.header.number;
@@ -154,16 +157,28 @@ impl Block {
     }
 }
 
-impl<T> From<BlockReply<T>> for Block {
-    fn from(reply: BlockReply<T>) -> Self {
-        Self {
+/// Refuses logs of another fork than the last block of their range.
+pub(super) fn must_end_with(logs: &[TokenLog], end: &Header) -> Result<(), Inconsistency> {
+    match logs.last() {
+        Some(log) if log.block_number == end.number && log.block_hash != end.hash => {
+            Err(Inconsistency::TwoForks)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl<T> BlockReply<T> {
+    /// The block, given by this endpoint.
+    pub(super) fn given_by(self, endpoint: usize) -> Block {
+        Block {
             header: Header {
-                number: reply.number.wrapping_to(),
-                hash: reply.hash,
-                parent_hash: reply.parent_hash,
-                time: reply.timestamp.wrapping_to(),
+                number: self.number.0,
+                hash: self.hash.into(),
+                parent_hash: self.parent_hash.into(),
+                time: self.timestamp.0,
             },
-            bloom: reply.logs_bloom,
+            bloom: Bloom::new(self.logs_bloom.0),
+            endpoint,
         }
     }
 }
@@ -174,7 +189,7 @@ impl BlockReply<TransactionReply> {
         let mut replies: HashMap<B256, TransactionReply> = self
             .transactions
             .into_iter()
-            .map(|reply| (reply.hash, reply))
+            .map(|reply| (reply.hash.into(), reply))
             .collect();
         wanted
             .iter()
@@ -191,47 +206,13 @@ impl BlockReply<TransactionReply> {
 impl TransactionReply {
     /// What it asked for, if it is the transaction `hash` of the block `block`.
     pub(super) fn call_in(self, block: B256, hash: B256) -> Result<Call, Inconsistency> {
-        if self.hash != hash || self.block_hash != Some(block) {
+        if B256::from(self.hash) != hash || self.block_hash.map(B256::from) != Some(block) {
             return Err(Inconsistency::TransactionElsewhere);
         }
         Ok(Call {
-            from: self.from,
-            to: self.to,
-            input: self.input,
-        })
-    }
-}
-
-impl TryFrom<LogReply> for TokenLog {
-    type Error = Inconsistency;
-
-    fn try_from(reply: LogReply) -> Result<Self, Inconsistency> {
-        if reply.removed {
-            return Err(Inconsistency::RemovedLog);
-        }
-        let index = |index: Option<U64>| index.and_then(|index| u32::try_from(index).ok());
-        let place = (
-            reply.block_number,
-            reply.block_hash,
-            reply.transaction_hash,
-            index(reply.transaction_index),
-            index(reply.log_index),
-        );
-        let (Some(number), Some(block_hash), Some(tx_hash), Some(tx_index), Some(log_index)) =
-            place
-        else {
-            return Err(Inconsistency::IncompleteLog);
-        };
-        Ok(Self {
-            address: reply.address,
-            topics: reply.topics,
-            data: reply.data,
-            block_number: number.wrapping_to(),
-            block_hash,
-            block_time: reply.block_timestamp.map(|time| time.wrapping_to()),
-            tx_hash,
-            tx_index,
-            log_index,
+            from: self.from.into(),
+            to: self.to.map(Address::from),
+            input: self.input.into(),
         })
     }
 }

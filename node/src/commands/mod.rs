@@ -30,6 +30,9 @@ pub(crate) mod verify;
 /// `x402 audit`.
 pub(crate) mod audit;
 
+/// How far a backfill or an audit is.
+pub(crate) mod bar;
+
 /// A purchase's steps in words.
 pub(crate) mod steps;
 

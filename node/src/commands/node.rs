@@ -15,9 +15,15 @@ use crate::stack::{Stack, StackOptions};
 /// `[indexer]`, `[gateway]` and `[verifier]`, or in the environment; see `x402 gateway --help` and so on.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
-    /// The chain node's JSON-RPC URL.
-    #[arg(long, env = "X402_RPC_URL")]
-    rpc_url: Url,
+    /// The chain node's JSON-RPC URL. Several, separated by commas: the indexer fails over, the gateway uses the first.
+    #[arg(
+        long,
+        env = "X402_RPC_URL",
+        hide_env_values = true,
+        required = true,
+        value_delimiter = ','
+    )]
+    rpc_url: Vec<Url>,
     /// ClickHouse's HTTP URL.
     #[arg(long, env = "X402_CLICKHOUSE_URL")]
     clickhouse_url: Url,
@@ -49,7 +55,7 @@ pub(crate) struct NodeArgs {
 
 pub(crate) async fn run(args: NodeArgs, tree: &clap::Command) -> anyhow::Result<ExitCode> {
     let options = StackOptions {
-        rpc_url: args.rpc_url,
+        rpc_urls: args.rpc_url,
         clickhouse_url: args.clickhouse_url,
         database: args.clickhouse_database,
         token: args.token,

@@ -15,6 +15,7 @@ use x402_service::{
 };
 use x402_verifier::VerifierConfig;
 
+use super::bar;
 use crate::stack::start_admin;
 
 /// Flags of `x402 indexer`.
@@ -62,8 +63,15 @@ pub(crate) async fn run_indexer(args: IndexerArgs) -> anyhow::Result<ExitCode> {
     )
     .await?;
     let (wake, _) = watch::channel(0);
-    Indexer::start(&args.config, &registry, readiness, wake, &tasks).await?;
-    Ok(tasks.run_until(stop_signal(), GRACE).await)
+    let indexer = Indexer::start(&args.config, &registry, readiness, wake, &tasks).await?;
+    let bar = tokio::spawn(bar::show(
+        "backfill",
+        indexer.progress(),
+        bar::Lines::Theirs,
+    ));
+    let code = tasks.run_until(stop_signal(), GRACE).await;
+    bar.abort();
+    Ok(code)
 }
 
 pub(crate) async fn run_gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {

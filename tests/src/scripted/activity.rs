@@ -5,9 +5,7 @@
 
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope, TxLegacy},
-    primitives::{
-        Address, B256, Bytes, Log, LogData, Signature, TxKind, U256, b256, map::HashSet,
-    },
+    primitives::{Address, B256, Bytes, Log, LogData, Signature, TxKind, U256, b256},
     sol,
     sol_types::{SolCall, SolEvent},
 };
@@ -97,6 +95,16 @@ impl Author {
         }
     }
 
+    /// The chain that they are for.
+    pub const fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// The token that they are about.
+    pub const fn token(&self) -> Address {
+        self.token
+    }
+
     /// Some transaction.
     pub fn transaction(&mut self) -> Tx {
         let draft = match self.rng.u8(..100) {
@@ -173,6 +181,15 @@ impl Author {
         let mut input = transferCall { to, amount }.abi_encode();
         input.extend(self.word());
         let mut logs = vec![self.moved(caller, to, amount, None, TransferKind::Payment)];
+        if self.rng.u8(..4) == 0 {
+            // An impostor's event explains nothing.
+            let event = FundsConfiscated {
+                account: caller,
+                amount,
+                sentTo: to,
+            };
+            logs.push(foreign(self.stranger(), event.encode_log_data()));
+        }
         for _ in 0..self.rng.u8(..5) {
             logs.push(if self.rng.bool() {
                 self.pay()
@@ -276,7 +293,10 @@ impl Author {
             self.odd(vec![TRANSFER, from, to, word], &[]),
             self.odd(vec![TRANSFER], &[&from[..], &to[..], &word[..]].concat()),
             self.odd(vec![TRANSFER, from, to], &word[..31]),
-            self.odd(vec![TRANSFER, from, to], &[word[..].to_vec(), vec![0; 32]].concat()),
+            self.odd(
+                vec![TRANSFER, from, to],
+                &[word[..].to_vec(), vec![0; 32]].concat(),
+            ),
             self.odd(vec![TRANSFER, dirty, to], &word[..]),
             self.odd(vec![TRANSFER, from], &word[..]),
             self.odd(vec![], &word[..]),
@@ -292,7 +312,11 @@ impl Author {
         let (caller, to, amount) = (self.person(), self.person(), self.amount());
         Draft {
             success: false,
-            ..self.call(caller, transferCall { to, amount }.abi_encode().into(), vec![])
+            ..self.call(
+                caller,
+                transferCall { to, amount }.abi_encode().into(),
+                vec![],
+            )
         }
     }
 

@@ -44,5 +44,8 @@ pub mod gate;
 /// Kills a process at the n-th time that something happens.
 pub mod fuse;
 
+/// The indexer under test, as a process that can be killed.
+pub mod indexer;
+
 /// What an index holds, read without the code under test, and compared with the truth.
 pub mod rows;

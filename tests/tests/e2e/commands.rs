@@ -167,7 +167,7 @@ fn an_audit_of_a_whole_index_exits_zero() {
         let flags = [
             "audit",
             "--rpc-url",
-            world.options.rpc_url.as_str(),
+            world.chain().url.as_str(),
             "--clickhouse-url",
             world.options.clickhouse_url.as_str(),
             "--clickhouse-database",

@@ -18,18 +18,18 @@ use x402_tests::{
 use crate::EXE;
 
 /// Compares every block with the node.
-async fn audit(world: &World) -> AuditReport {
+async fn audited(world: &World) -> AuditReport {
     world.caught_up().await;
     let head = world.chain().rpc().get_block_number().await.unwrap();
     x402_indexer::audit(&config(world), 0, head).await.unwrap()
 }
 
-async fn assert_index_equals_the_chain(world: &World) {
-    let report = audit(world).await;
+pub(crate) async fn assert_index_equals_the_chain(world: &World) {
+    let report = audited(world).await;
     assert!(report.is_clean(), "{report:?}");
 }
 
-fn config(world: &World) -> IndexerConfig {
+pub(crate) fn config(world: &World) -> IndexerConfig {
     let tree = x402::command_tree();
     let command = tree.find_subcommand("indexer").unwrap().clone();
     let token = world.token.address.to_checksum(None);
@@ -37,7 +37,7 @@ fn config(world: &World) -> IndexerConfig {
         .try_get_matches_from([
             "indexer",
             "--rpc-url",
-            world.options.rpc_url.as_str(),
+            world.chain().url.as_str(),
             "--clickhouse-url",
             world.options.clickhouse_url.as_str(),
             "--clickhouse-database",
@@ -49,7 +49,7 @@ fn config(world: &World) -> IndexerConfig {
     IndexerConfig::from_arg_matches(&matches).unwrap()
 }
 
-async fn transfers_of(
+pub(crate) async fn transfers_of(
     world: &World,
     receipt: &alloy::rpc::types::TransactionReceipt,
 ) -> Vec<Transfer> {
@@ -125,7 +125,7 @@ fn a_payments_memo_is_the_hash_of_its_invoice() {
 fn the_index_equals_the_chain_after_reorgs_live_and_while_down() {
     run(async {
         let mut world = World::on_own_chain(EXE, "reorgs").await;
-        for round in 0_u64..6 {
+        for round in 0_u64..20 {
             for step in 0_u8..4 {
                 let account = Address::repeat_byte(step.wrapping_add(1));
                 world.token.mint(account, amount("1")).await.unwrap();
@@ -135,7 +135,7 @@ fn the_index_equals_the_chain_after_reorgs_live_and_while_down() {
                 world.chain().reorg(3).await.unwrap();
             } else {
                 world.stop().await;
-                world.chain().reorg(round + 1).await.unwrap();
+                world.chain().reorg(1 + round % 7).await.unwrap();
                 world
                     .token
                     .mint(Address::repeat_byte(9), amount("1"))
@@ -196,7 +196,7 @@ fn an_audit_names_a_row_that_is_not_on_the_chain() {
             .unwrap();
         insert.write(&row).await.unwrap();
         insert.end().await.unwrap();
-        let report = audit(&world).await;
+        let report = audited(&world).await;
         assert!(!report.is_clean());
         world.stop().await;
     });

@@ -18,6 +18,9 @@ mod refusals;
 /// The index against the chain: kinds, reorgs, restarts.
 mod index;
 
+/// What an audit finds and repairs, and what verified receipts prove.
+mod audit;
+
 /// Reorgs as providers and agents see them.
 mod reorg;
 
@@ -26,6 +29,12 @@ mod crashes;
 
 /// Keys, tenants and bad input.
 mod tenancy;
+
+/// The index against a node that forks, lags and lies, with kills in between.
+mod faults;
+
+/// Recorded mainnet blocks through the whole indexer.
+mod mainnet;
 
 /// The commands, as a person types them.
 mod commands;

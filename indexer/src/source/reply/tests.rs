@@ -1,4 +1,8 @@
-use super::*;
+use alloy::primitives::U64;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{super::hex::Words, *};
 
 const TOKEN: Address = crate::config::MNEE;
 
@@ -13,15 +17,15 @@ fn header() -> Header {
 
 fn reply(log_index: u64) -> LogReply {
     LogReply {
-        address: TOKEN,
-        topics: vec![],
-        data: Bytes::new(),
-        block_hash: Some(B256::repeat_byte(9)),
-        block_number: Some(U64::from(9)),
+        address: Some(Fixed(TOKEN.into_array())),
+        topics: Some(Words::default()),
+        data: Some(Data::default()),
+        block_hash: Some(Fixed([9; 32])),
+        block_number: Some(Quantity(9)),
         block_timestamp: None,
-        transaction_hash: Some(B256::repeat_byte(1)),
-        transaction_index: Some(U64::from(0)),
-        log_index: Some(U64::from(log_index)),
+        transaction_hash: Some(Fixed([1; 32])),
+        transaction_index: Some(Quantity(0)),
+        log_index: Some(Quantity(log_index)),
         removed: false,
     }
 }
@@ -46,28 +50,28 @@ fn a_log_that_does_not_fit_makes_the_reply_unusable() {
     let cases: [(Change, Inconsistency); 10] = [
         (|log| log.removed = true, Inconsistency::RemovedLog),
         (
-            |log| log.address = Address::ZERO,
+            |log| log.address = Some(Fixed([0; 20])),
             Inconsistency::LogOfOtherContract,
         ),
         (
-            |log| log.block_number = Some(U64::from(10)),
+            |log| log.block_number = Some(Quantity(10)),
             Inconsistency::LogOfOtherBlock,
         ),
         (
-            |log| log.block_hash = Some(B256::ZERO),
+            |log| log.block_hash = Some(Fixed([0; 32])),
             Inconsistency::TwoForks,
         ),
         (
-            |log| log.log_index = Some(U64::from(1)),
+            |log| log.log_index = Some(Quantity(1)),
             Inconsistency::LogsOutOfOrder,
         ),
         (
-            |log| log.log_index = Some(U64::from(0)),
+            |log| log.log_index = Some(Quantity(0)),
             Inconsistency::LogsOutOfOrder,
         ),
         (|log| log.log_index = None, Inconsistency::IncompleteLog),
         (
-            |log| log.log_index = Some(U64::MAX),
+            |log| log.log_index = Some(Quantity(u64::MAX)),
             Inconsistency::IncompleteLog,
         ),
         (|log| log.block_hash = None, Inconsistency::IncompleteLog),
@@ -84,7 +88,7 @@ fn a_log_that_does_not_fit_makes_the_reply_unusable() {
 #[test]
 fn logs_that_agree_on_another_fork_are_not_those_of_the_header() {
     let mut other = reply(1);
-    other.block_hash = Some(B256::ZERO);
+    other.block_hash = Some(Fixed([0; 32]));
     assert_eq!(
         of_block(TOKEN, &header(), vec![other]),
         Err(Inconsistency::LogOfOtherBlock)
@@ -94,12 +98,12 @@ fn logs_that_agree_on_another_fork_are_not_those_of_the_header() {
 #[test]
 fn a_transaction_counts_only_in_the_block_of_its_log() {
     let (tx, block) = (B256::repeat_byte(1), B256::repeat_byte(9));
-    let reply = |block_hash| TransactionReply {
-        hash: tx,
-        block_hash,
-        from: TOKEN,
+    let reply = |block_hash: Option<B256>| TransactionReply {
+        hash: Fixed(tx.0),
+        block_hash: block_hash.map(|hash| Fixed(hash.0)),
+        from: Fixed(TOKEN.into_array()),
         to: None,
-        input: Bytes::new(),
+        input: Data::default(),
     };
     assert!(reply(Some(block)).call_in(block, tx).is_ok());
     for elsewhere in [None, Some(B256::ZERO)] {
@@ -119,8 +123,50 @@ fn a_bloom_without_the_token_proves_that_it_wrote_nothing() {
     let mut block = Block {
         header: header(),
         bloom: Bloom::ZERO,
+        endpoint: 0,
     };
     assert!(!block.may_have_logs_of(TOKEN));
     block.bloom.accrue_raw_log(TOKEN, &[]);
     assert!(block.may_have_logs_of(TOKEN));
+}
+
+proptest! {
+    #[test]
+    fn a_log_is_read_as_it_was_written(topics in proptest::collection::vec(any::<[u8; 32]>(), 0..6), data: Vec<u8>, number: u32, time in proptest::option::of(any::<u64>()), hashes: [[u8; 32]; 2], places: [u32; 2]) {
+        let topics: Vec<B256> = topics.into_iter().map(B256::new).collect();
+        let [block_hash, tx_hash] = hashes.map(B256::new);
+        let [tx_index, log_index] = places;
+        let number = u64::from(number);
+        let written = TokenLog {
+            address: TOKEN,
+            topics,
+            data: data.into(),
+            block_number: number,
+            block_hash,
+            block_time: time,
+            tx_hash,
+            tx_index,
+            log_index,
+        };
+        let json = json!({
+            "address": written.address,
+            "topics": written.topics,
+            "data": written.data,
+            "blockHash": block_hash,
+            "blockNumber": U64::from(number),
+            "blockTimestamp": time.map(U64::from),
+            "transactionHash": tx_hash,
+            "transactionIndex": U64::from(tx_index),
+            "logIndex": U64::from(log_index),
+            "unknown": {"to us": [1, null]},
+        });
+        let reply: LogReply = serde_json::from_str(&json.to_string()).unwrap();
+        prop_assert_eq!(of_range(TOKEN, number, number, vec![reply]), Ok(vec![written]));
+    }
+
+    #[test]
+    fn no_reply_makes_the_reader_fail_in_another_way_than_by_an_error(text in "[\\[\\]{}\":,0-9a-fx]{0,60}", noise: Vec<u8>) {
+        let _ = serde_json::from_str::<Vec<LogReply>>(&text);
+        let _ = serde_json::from_slice::<BlockReply<TransactionReply>>(&noise);
+    }
 }

@@ -117,7 +117,7 @@ async fn perform(
     let token = LocalToken::place(&servers.chain, MNEE_MAINNET, DEFAULT_ADMIN).await?;
     let operator_token = SecretString::from(api_key::random_id("operator")?);
     let options = StackOptions {
-        rpc_url: servers.chain.url.clone(),
+        rpc_urls: vec![servers.chain.url.clone()],
         clickhouse_url: servers.clickhouse_url.clone(),
         database: DATABASE.to_owned(),
         token: None,

@@ -1,0 +1,129 @@
+//! Ranges of final blocks, read ahead side by side and handed over in the order of the chain.
+//!
+//! Each range is fetched and decoded by a task of its own, so that every core decodes. No more are under way than the
+//! lane is wide, and none is begun before the one in front has been taken: what waits here is bounded by the width
+//! times the size of a reply. A refused range is asked for again in smaller parts, with everything after it.
+
+use std::collections::VecDeque;
+
+use tokio_util::task::AbortOnDropHandle;
+use x402_schemas::index::TransferRow;
+
+use super::{Reader, transfers::Times};
+use crate::{batch, range::RangeSize, reorg::Header, source::SourceError};
+
+/// One range, read and decoded.
+#[derive(Debug)]
+pub(super) struct Passage {
+    /// Its first block: what links it to the range before.
+    pub(super) first: Header,
+    /// Its last block, which its node was asked for after the logs.
+    pub(super) end: Header,
+    /// The rows of its transfers.
+    pub(super) rows: Vec<TransferRow>,
+    logs: usize,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    from: u64,
+    to: u64,
+    task: AbortOnDropHandle<Result<Passage, SourceError>>,
+}
+
+/// The ranges under way.
+#[derive(Debug)]
+pub(super) struct Lane {
+    reader: Reader,
+    size: RangeSize,
+    width: usize,
+    next: u64,
+    limit: u64,
+    under_way: VecDeque<UnderWay>,
+}
+
+impl Lane {
+    /// A lane from block `from` up to `limit`.
+    pub(super) fn new(
+        reader: Reader,
+        size: RangeSize,
+        width: usize,
+        from: u64,
+        limit: u64,
+    ) -> Self {
+        Self {
+            reader,
+            size,
+            width,
+            next: from,
+            limit,
+            under_way: VecDeque::with_capacity(width),
+        }
+    }
+
+    /// The size of the next range, as far as this lane has learned.
+    pub(super) const fn size(&self) -> RangeSize {
+        self.size
+    }
+
+    /// The next range; `None` when the limit is reached. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Result<Passage, SourceError>> {
+        loop {
+            self.fill();
+            let front = self.under_way.front_mut()?;
+            let answer = match (&mut front.task).await {
+                Ok(answer) => answer,
+                Err(broken) => match broken.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Nobody but the end of the runtime cancels it.
+                    Err(_) => std::future::pending().await,
+                },
+            };
+            let front = self.under_way.pop_front()?;
+            let asked = front.to.saturating_sub(front.from).saturating_add(1);
+            let fits = match &answer {
+                Err(SourceError::RangeRefused { fits, .. }) => Some(*fits),
+                // Too many blocks or logs for this node, most likely: it is asked for fewer.
+                Err(SourceError::Refused { .. }) => Some(None),
+                Ok(passage) => {
+                    self.size.answered(asked, passage.logs);
+                    self.fill();
+                    None
+                }
+                Err(_) => None,
+            };
+            match fits {
+                Some(fits) if self.size.refused(asked, fits) => {
+                    self.under_way.clear();
+                    self.next = front.from;
+                }
+                Some(_) | None => return Some(answer),
+            }
+        }
+    }
+
+    fn fill(&mut self) {
+        while self.under_way.len() < self.width && self.next <= self.limit {
+            let (from, to) = (self.next, self.size.end(self.next, self.limit));
+            let task = tokio::spawn(passage(self.reader.clone(), from, to));
+            self.under_way.push_back(UnderWay {
+                from,
+                to,
+                task: AbortOnDropHandle::new(task),
+            });
+            self.next = to.saturating_add(1);
+        }
+    }
+}
+
+async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceError> {
+    let first = async { Ok(reader.source.block(from).await?.header) };
+    let (first, range) = futures::try_join!(first, reader.source.range(from, to))?;
+    let found = reader.transfers(&range.logs, &Times::new()).await?;
+    Ok(Passage {
+        first,
+        end: range.end,
+        rows: batch::rows(&found),
+        logs: range.logs.len(),
+    })
+}

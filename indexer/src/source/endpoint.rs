@@ -1,0 +1,306 @@
+//! One endpoint: requests over HTTP, within its limits, counted, and each outcome remembered in its health.
+//!
+//! Asks once; who asks again, and whom, is decided by [`super::endpoints`]. A failure is told without the URL, which
+//! often carries a key. A reply is read only up to a limit, and before it is parsed.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::{Client, Response, header};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    SourceError,
+    allowance::Rate,
+    failure::{CallError, RpcFailure},
+    health::Health,
+    wire::{self, NoResult, Request},
+};
+use crate::{
+    config::IndexerConfig,
+    metrics::{self, EndpointMetrics, Method, Metrics, Outcome},
+};
+
+/// The longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest wait for a reply that is no range of logs, so that a node that hangs is left soon.
+const SMALL_REPLY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A reply's length as announced is believed for memory up to this; beyond it, memory follows what really comes.
+const ANNOUNCED_BYTES: usize = 16 << 20;
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// Its place in the settings.
+    pub(super) index: usize,
+    /// As logs and errors call it.
+    pub(super) name: String,
+    /// Whether it is on our chain, once that is known.
+    pub(super) on_our_chain: OnceLock<bool>,
+    /// It is being looked at in the background.
+    pub(super) probed: AtomicBool,
+    url: Url,
+    http: Client,
+    /// The longest wait for a whole reply.
+    patience: Duration,
+    max_reply_bytes: usize,
+    health: Mutex<Health>,
+    rate: Option<Mutex<Rate>>,
+    refuses_batches: AtomicBool,
+    pub(super) metrics: Arc<Metrics>,
+    own_metrics: EndpointMetrics,
+}
+
+/// An HTTP reply, whole.
+struct Exchanged {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+/// A result, and how long its reply was.
+pub(super) struct Answer<T> {
+    pub(super) result: Option<T>,
+    pub(super) bytes: usize,
+}
+
+impl<T> Answer<T> {
+    /// The result of a method that never answers with `null`.
+    pub(super) fn result_of(self, method: Method) -> Result<T, SourceError> {
+        self.result.ok_or_else(|| SourceError::Refused {
+            method,
+            failure: RpcFailure::of_ours("the reply is null".to_owned()),
+        })
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        index: usize,
+        url: Url,
+        config: &IndexerConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            // Fails only where TLS cannot be initialised; then every call fails and says so.
+            .unwrap_or_default();
+        let own_metrics = metrics.endpoint(index);
+        own_metrics.ready.set(1);
+        Self {
+            index,
+            name: format!("{index} ({})", url.host_str().unwrap_or("no host")),
+            on_our_chain: OnceLock::new(),
+            probed: AtomicBool::new(false),
+            url,
+            http,
+            patience: Duration::from_millis(config.rpc_timeout_ms),
+            max_reply_bytes: usize::try_from(config.rpc_max_reply_bytes).unwrap_or(usize::MAX),
+            health: Mutex::default(),
+            rate: config
+                .rpc_rate
+                .map(|rate| Mutex::new(Rate::per_second(rate))),
+            refuses_batches: AtomicBool::new(false),
+            metrics,
+            own_metrics,
+        }
+    }
+
+    /// Asks once.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        params: impl Serialize,
+    ) -> Result<Answer<T>, CallError> {
+        let request = Request::new(0, method, params);
+        self.exchange(method, &request, 1, |exchanged| {
+            let result = wire::result(exchanged.status, &exchanged.body)?;
+            Ok(Answer {
+                result,
+                bytes: exchanged.body.len(),
+            })
+        })
+        .await
+    }
+
+    /// Asks for several things at once; the results in the order of `params`. `None` when the endpoint does not take, or
+    /// does not fully answer, several requests at a time.
+    pub(super) async fn batch<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        params: &[impl Serialize],
+    ) -> Result<Option<Vec<Option<T>>>, CallError> {
+        if self.refuses_batches.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let requests: Vec<_> = params
+            .iter()
+            .enumerate()
+            .map(|(id, params)| Request::new(id, method, params))
+            .collect();
+        let size = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let outcome = self
+            .exchange(method, &requests, size, |exchanged| {
+                wire::results(exchanged.status, &exchanged.body, requests.len())
+            })
+            .await;
+        match outcome {
+            Err(CallError::Refused { failure, .. } | CallError::TooLong(failure)) => {
+                if !self.refuses_batches.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        endpoint = self.name,
+                        reply = %failure,
+                        "refuses several requests in one; asked one by one from now on"
+                    );
+                }
+                Ok(None)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Sends, receives, judges, and remembers how it went.
+    async fn exchange<T>(
+        &self,
+        method: Method,
+        request: &impl Serialize,
+        requests: u32,
+        judge: impl FnOnce(&Exchanged) -> Result<T, NoResult>,
+    ) -> Result<T, CallError> {
+        self.wait_for_turn(requests).await;
+        let timer = self.metrics.rpc_seconds(method).start_timer();
+        let sent = Instant::now();
+        let exchanged = self.send(method, request).await;
+        timer.observe_duration();
+        let mut asked_rest = None;
+        let outcome = exchanged.and_then(|exchanged| {
+            asked_rest = exchanged.retry_after;
+            judge(&exchanged).map_err(|why| CallError::from_reply(why, &self.url))
+        });
+        let label = outcome
+            .as_ref()
+            .map_or_else(CallError::label, |_| Outcome::Ok);
+        self.metrics.count_rpc(method, label, requests.into());
+        match &outcome {
+            Ok(_) => self.health().answered(),
+            // It answers, only not with this.
+            Err(CallError::Refused { .. } | CallError::TooLong(_)) => (),
+            Err(CallError::NoAnswer(_) | CallError::Busy(_) | CallError::Late(_)) => {
+                if matches!(outcome, Err(CallError::Late(_))) {
+                    // At most half of the time is spent on waiting in vain.
+                    asked_rest = Some(sent.elapsed());
+                    self.health().late();
+                }
+                let jitter = fastrand::u32(0..=1_000);
+                self.health().failed(Instant::now(), asked_rest, jitter);
+            }
+        }
+        let ready = self.rest().is_none();
+        self.own_metrics.ready.set(i64::from(ready));
+        outcome
+    }
+
+    async fn send(&self, method: Method, request: &impl Serialize) -> Result<Exchanged, CallError> {
+        let broken = |error: reqwest::Error| {
+            let failure = RpcFailure::new(&self.url, &error);
+            if error.is_timeout() && !error.is_connect() {
+                CallError::Late(failure)
+            } else {
+                CallError::NoAnswer(failure)
+            }
+        };
+        let response = self
+            .http
+            .post(self.url.clone())
+            .timeout(self.patience_with(method))
+            .json(request)
+            .send()
+            .await
+            .map_err(broken)?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(&response);
+        let announced = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or_default();
+        let mut body = Vec::with_capacity(announced.min(ANNOUNCED_BYTES).min(self.max_reply_bytes));
+        let mut response = response;
+        while let Some(piece) = response.chunk().await.map_err(broken)? {
+            let length = body.len().saturating_add(piece.len());
+            if length.max(announced) > self.max_reply_bytes {
+                let limit = self.max_reply_bytes;
+                return Err(CallError::TooLong(RpcFailure::of_ours(format!(
+                    "the reply is longer than {limit} bytes"
+                ))));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Exchanged {
+            status,
+            retry_after,
+            body,
+        })
+    }
+
+    /// What is small comes soon or not at all.
+    fn patience_with(&self, method: Method) -> Duration {
+        if method == Method::GetLogs {
+            self.patience
+        } else {
+            self.patience.min(SMALL_REPLY_PATIENCE)
+        }
+    }
+
+    async fn wait_for_turn(&self, requests: u32) {
+        let wait = self.rate.as_ref().map(|rate| {
+            rate.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(requests, Instant::now())
+        });
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// How much longer it is to be left alone.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        self.health().rest(Instant::now())
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A reply of it contradicted itself, or another endpoint.
+    pub(super) fn contradicted(&self) {
+        self.metrics.contradictions_total.inc();
+        self.health().contradicted();
+    }
+
+    /// Its newest block, and how long it took to say so.
+    pub(super) fn saw_head(&self, number: u64, took: Duration) {
+        self.own_metrics.head.set(metrics::gauge(number));
+        self.health().saw_head(number, took, Instant::now());
+    }
+
+    pub(super) fn saw_finalized(&self, number: u64) {
+        self.own_metrics.finalized.set(metrics::gauge(number));
+    }
+}
+
+/// The pause that the server asks for, in seconds; the other form, a date, is not used by providers.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(header::RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

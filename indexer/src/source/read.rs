@@ -1,0 +1,223 @@
+//! What one endpoint says of the chain, checked for what a single endpoint's word can be checked for.
+//!
+//! Each read asks one endpoint only, so that what belongs together comes from one view of the chain.
+
+use std::{collections::HashMap, sync::atomic::Ordering};
+
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    rpc::types::Filter,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use super::{
+    FINALITY_BLOCKS, IN_FLIGHT, Range, SourceError,
+    endpoint::Endpoint,
+    hex::Quantity,
+    reply::{self, Block, BlockReply, LogReply, TransactionReply},
+};
+use crate::{
+    decode::{Call, Calls, TokenLog},
+    metrics::Method,
+};
+
+impl Endpoint {
+    pub(super) async fn chain_id(&self) -> Result<u64, SourceError> {
+        let answer = self.call::<Quantity>(Method::ChainId, ()).await;
+        let answer = answer.map_err(|error| error.answering(Method::ChainId))?;
+        let Quantity(chain_id) = answer.result_of(Method::ChainId)?;
+        Ok(chain_id)
+    }
+
+    pub(super) async fn has_code(&self, contract: Address) -> Result<bool, SourceError> {
+        let answer = self
+            .call::<Bytes>(Method::GetCode, (contract, "latest"))
+            .await;
+        let answer = answer.map_err(|error| error.answering(Method::GetCode))?;
+        Ok(!answer.result_of(Method::GetCode)?.is_empty())
+    }
+
+    pub(super) async fn decimals(&self, token: Address) -> Result<Option<U256>, SourceError> {
+        const DECIMALS: &str = "0x313ce567";
+        let call = HashMap::from([("to", token.to_string()), ("data", DECIMALS.to_owned())]);
+        let answer = self.call::<Bytes>(Method::Call, (call, "latest")).await;
+        let answer = answer.map_err(|error| error.answering(Method::Call))?;
+        let word = answer.result_of(Method::Call)?;
+        let word = <[u8; 32]>::try_from(word.as_ref()).ok();
+        Ok(word.map(U256::from_be_bytes))
+    }
+
+    /// The newest block; remembered as what this endpoint can know.
+    pub(super) async fn newest(&self) -> Result<Block, SourceError> {
+        let asked = Instant::now();
+        let block = self
+            .block_by_tag("latest")
+            .await?
+            .ok_or_else(|| SourceError::UnknownBlock("latest".to_owned()))?;
+        self.saw_head(block.header.number, asked.elapsed());
+        Ok(block)
+    }
+
+    pub(super) async fn finalized(&self, head: u64) -> Result<u64, SourceError> {
+        let finalized = match self.block_by_tag("finalized").await {
+            Ok(Some(block)) => block.header.number.min(head),
+            Ok(None) | Err(SourceError::Refused { .. }) => head.saturating_sub(FINALITY_BLOCKS),
+            Err(error) => return Err(error),
+        };
+        self.saw_finalized(finalized);
+        Ok(finalized)
+    }
+
+    /// The safe block, if the node says which it is.
+    pub(super) async fn safe(&self) -> Result<Option<u64>, SourceError> {
+        match self.block_by_tag("safe").await {
+            Ok(block) => Ok(block.map(|block| block.header.number)),
+            Err(SourceError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn block(&self, number: u64) -> Result<Block, SourceError> {
+        let block = self
+            .block_by_tag(&format!("{number:#x}"))
+            .await?
+            .ok_or_else(|| SourceError::UnknownBlock(number.to_string()))?;
+        block.must_be(number)?;
+        Ok(block)
+    }
+
+    pub(super) async fn block_by_hash(&self, hash: B256) -> Result<Block, SourceError> {
+        let reply: BlockReply<B256> = self.whole_or_header(hash, false).await?;
+        let block = reply.given_by(self.index);
+        block.must_have(hash)?;
+        Ok(block)
+    }
+
+    async fn block_by_tag(&self, tag: &str) -> Result<Option<Block>, SourceError> {
+        let answer = self
+            .call::<BlockReply<B256>>(Method::GetBlockByNumber, (tag, false))
+            .await
+            .map_err(|error| error.answering(Method::GetBlockByNumber))?;
+        Ok(answer.result.map(|reply| reply.given_by(self.index)))
+    }
+
+    async fn whole_or_header<T: serde::de::DeserializeOwned>(
+        &self,
+        hash: B256,
+        whole: bool,
+    ) -> Result<BlockReply<T>, SourceError> {
+        let answer = self
+            .call(Method::GetBlockByHash, (hash, whole))
+            .await
+            .map_err(|error| error.answering(Method::GetBlockByHash))?;
+        answer
+            .result
+            .ok_or_else(|| SourceError::UnknownBlock(hash.to_string()))
+    }
+
+    /// All logs of the token in this block; by its hash, so that a node without it cannot say "none".
+    pub(super) async fn logs_of_block(
+        &self,
+        token: Address,
+        block: &Block,
+    ) -> Result<Vec<TokenLog>, SourceError> {
+        // Not by event: then a block in which the token only wrote approvals does not look like one whose logs are hidden.
+        let filter = Filter::new()
+            .address(token)
+            .at_block_hash(block.header.hash);
+        let answer = self
+            .call::<Vec<LogReply>>(Method::GetLogs, (filter,))
+            .await
+            .map_err(|error| error.answering(Method::GetLogs))?;
+        let replies = answer.result_of(Method::GetLogs)?;
+        Ok(reply::of_block(token, &block.header, replies)?)
+    }
+
+    /// The token's logs in the range, and its last block. The block is asked for after the logs: an endpoint that does
+    /// not know it cannot have known the logs either.
+    pub(super) async fn range(
+        &self,
+        token: Address,
+        events: &[B256],
+        from: u64,
+        to: u64,
+    ) -> Result<Range, SourceError> {
+        let filter = Filter::new()
+            .address(token)
+            .event_signature(events.to_vec())
+            .from_block(from)
+            .to_block(to);
+        let blocks = to.saturating_sub(from).saturating_add(1);
+        let answer = self
+            .call::<Vec<LogReply>>(Method::GetLogs, (filter,))
+            .await
+            .map_err(|error| error.answering_range(blocks))?;
+        let bytes = answer.bytes;
+        let replies = answer.result_of(Method::GetLogs)?;
+        let logs = reply::of_range(token, from, to, replies)?;
+        let end = self.block(to).await?.header;
+        reply::must_end_with(&logs, &end)?;
+        Ok(Range { logs, end, bytes })
+    }
+
+    /// What these transactions asked for, each with the block that it must be in.
+    pub(super) async fn calls(&self, wanted: &[(B256, B256)]) -> Result<Calls, SourceError> {
+        let params: Vec<_> = wanted.iter().map(|(_, hash)| (hash,)).collect();
+        let batched = if wanted.len() > 1 {
+            self.batch::<TransactionReply>(Method::GetTransaction, &params)
+                .await
+                .map_err(|error| error.answering(Method::GetTransaction))?
+        } else {
+            None
+        };
+        if let Some(replies) = batched {
+            return wanted
+                .iter()
+                .zip(replies)
+                .map(|(wanted, reply)| call_in(*wanted, reply))
+                .collect();
+        }
+        let one_by_one: Vec<_> = wanted
+            .iter()
+            .map(|wanted| async move {
+                let answer = self
+                    .call(Method::GetTransaction, (wanted.1,))
+                    .await
+                    .map_err(|error| error.answering(Method::GetTransaction))?;
+                call_in(*wanted, answer.result)
+            })
+            .collect();
+        stream::iter(one_by_one)
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect()
+            .await
+    }
+
+    /// The same, of one block with all its transactions.
+    pub(super) async fn calls_of_whole_block(
+        &self,
+        block: B256,
+        transactions: &[B256],
+    ) -> Result<Calls, SourceError> {
+        let reply: BlockReply<TransactionReply> = self.whole_or_header(block, true).await?;
+        Ok(reply.calls(block, transactions)?)
+    }
+
+    /// Claims the right to look at this endpoint in the background; false while another look is under way.
+    pub(super) fn begin_probe(&self) -> bool {
+        !self.probed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn end_probe(&self) {
+        self.probed.store(false, Ordering::Release);
+    }
+}
+
+fn call_in(
+    (block, hash): (B256, B256),
+    reply: Option<TransactionReply>,
+) -> Result<(B256, Call), SourceError> {
+    let reply = reply.ok_or_else(|| SourceError::UnknownBlock(block.to_string()))?;
+    Ok((hash, reply.call_in(block, hash)?))
+}
