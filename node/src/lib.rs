@@ -24,9 +24,4 @@ pub mod stack;
 /// A chain node and a ClickHouse on this machine, for the demo and for tests.
 pub mod local;
 
-/// Backfill allocates and frees megabytes at a time; the system's allocator gives each back to the
-/// kernel and spends a fifth of our time clearing the pages that it gets again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub use cli::{command_tree, run};
