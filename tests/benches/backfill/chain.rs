@@ -85,7 +85,7 @@ impl Shape {
         self.blocks / self.every * self.logs
     }
 
-    fn transfer(self, number: u64, log: u64) -> Transfer {
+    fn transfer(number: u64, log: u64) -> Transfer {
         let seed = mix(number * 100_003 + log);
         Transfer {
             from: account(seed % ACCOUNTS),
@@ -98,7 +98,7 @@ impl Shape {
     pub(crate) fn sum(self, blocks: u64) -> u128 {
         (1..=blocks)
             .filter(|number| number.is_multiple_of(self.every))
-            .flat_map(|number| (0..self.logs).map(move |log| self.transfer(number, log).amount))
+            .flat_map(|number| (0..self.logs).map(move |log| Self::transfer(number, log).amount))
             .sum()
     }
 
@@ -110,7 +110,7 @@ impl Shape {
                 json.push(',');
             }
             let index = log / self.per_transaction;
-            let Transfer { from, to, amount } = self.transfer(number, log);
+            let Transfer { from, to, amount } = Self::transfer(number, log);
             let transaction = transaction_hash(number, index);
             write!(
                 json,
@@ -165,9 +165,8 @@ impl Chain {
     /// A transaction: a payment with a memo where it has one log, and a call of some other contract where it has several.
     pub(crate) fn transaction(&self, number: u64, index: u64) -> String {
         let (hash, block) = (transaction_hash(number, index), block_hash(number));
-        let Transfer { from, to, amount } = self
-            .shape
-            .transfer(number, index * self.shape.per_transaction);
+        let Transfer { from, to, amount } =
+            Shape::transfer(number, index * self.shape.per_transaction);
         let (target, input) = if self.shape.per_transaction == 1 {
             let memo = &hash[2..];
             (

@@ -18,7 +18,7 @@ cryo.freeze('logs', blocks=['1:' + str(int(last) + 1)], rpc=rpc, contract=[contr
 print('seconds', time.time() - began)
 ";
 
-/// Logs a second. Installs cryo from PyPI on first use.
+/// Logs a second. Installs cryo from `PyPI` on first use.
 pub(crate) fn logs_per_s(mock: &Mock, shape: Shape) -> f64 {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/cryo");
     let python = target.join("bin/python3");

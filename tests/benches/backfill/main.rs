@@ -14,6 +14,7 @@
     clippy::float_arithmetic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     reason = "a bench that cannot go on fails; its results are its output, and rates are no money"
 )]
 

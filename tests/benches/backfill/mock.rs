@@ -165,10 +165,11 @@ impl Served {
         let head = self.head.load(Ordering::Relaxed);
         let full = params[1].as_bool().unwrap_or(false);
         let block = |number: u64| {
-            let known = number <= head;
-            known
-                .then(|| self.block(number, full))
-                .unwrap_or("null".into())
+            if number <= head {
+                self.block(number, full)
+            } else {
+                "null".into()
+            }
         };
         Some(match method {
             "eth_chainId" => json!("0x7a69").to_string(),

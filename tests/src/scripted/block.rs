@@ -136,7 +136,7 @@ impl Block {
                 block_hash: Some(self.hash),
                 block_number: Some(self.number),
                 // Nodes differ in this; here a block's logs all have it or all lack it.
-                block_timestamp: (self.number % 2 == 0).then_some(self.time),
+                block_timestamp: self.number.is_multiple_of(2).then_some(self.time),
                 transaction_hash: Some(transaction_hash),
                 transaction_index: Some(position.into()),
                 log_index: Some(log_index.into()),

@@ -7,6 +7,14 @@
     clippy::arithmetic_side_effects,
     reason = "block numbers and counts of a test stay far from any limit"
 )]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each teller of lies knows some faults and leaves the rest to others"
+)]
+#![expect(
+    clippy::format_push_string,
+    reason = "a header more or less costs a test nothing"
+)]
 
 /// What people and contracts do: transactions, the logs they write, and what is true about each.
 pub mod activity;
@@ -28,6 +36,9 @@ pub mod limits;
 
 /// How a request can go wrong, and for how long.
 pub mod weather;
+
+/// Whole blocks forged under their own header.
+pub mod tamper;
 
 /// Untrue answers made from true ones.
 pub mod lies;

@@ -293,3 +293,6 @@ fn broken(fault: Fault, id: &Value, bytes: &[u8]) -> Option<Delivery> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,6 @@ use alloy::{
 };
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use x402_schemas::transfer::Transfer;
 
 use super::block::{Block, Site};
 
@@ -47,9 +46,8 @@ pub fn files() -> Vec<PathBuf> {
     files
 }
 
-/// A recorded block with a block before it, so that an index can begin there. `truth` names the transfers among its
-/// logs, each with its transaction's place.
-pub fn read(path: &Path, truth: impl Fn(&Block) -> Vec<(Transfer, u32)>) -> Vec<Block> {
+/// A recorded block; which of its logs are transfers is for the caller to say.
+pub fn read(path: &Path) -> Block {
     let mut text = String::new();
     GzDecoder::new(BufReader::new(File::open(path).unwrap()))
         .read_to_string(&mut text)
@@ -59,14 +57,15 @@ pub fn read(path: &Path, truth: impl Fn(&Block) -> Vec<(Transfer, u32)>) -> Vec<
     let Value::Array(receipts) = recorded["receipts"].take() else {
         panic!("{} has no receipts", path.display());
     };
-    let mut block = of(header, receipts);
-    block.transfers = truth(&block);
-    vec![before(&block), block]
+    of(header, receipts)
 }
 
 fn of(mut header: Value, receipts: Vec<Value>) -> Block {
     let parsed = |field: &Value| serde_json::from_value::<B256>(field.clone()).unwrap();
-    let number = |field: &Value| serde_json::from_value::<U64>(field.clone()).unwrap().to();
+    let number = |field: &Value| {
+        let number: U64 = serde_json::from_value(field.clone()).unwrap();
+        u64::try_from(number).unwrap()
+    };
     let logs: Vec<Log> = receipts
         .iter()
         .flat_map(|receipt| receipt["logs"].as_array().unwrap())
@@ -109,8 +108,8 @@ fn transaction(receipt: &Value) -> Value {
     })
 }
 
-/// An empty block under the hash that the recorded one names as its parent's.
-fn before(block: &Block) -> Block {
+/// An empty block under the hash that the recorded one names as its parent's, so that an index can begin there.
+pub fn before(block: &Block) -> Block {
     let site = Site {
         chain_id: 1,
         token: Address::ZERO,

@@ -37,7 +37,8 @@ pub struct Replica {
     pub limits: Limits,
     /// Whether it knows the blocks of branches that the chain has left.
     pub keeps_side_blocks: bool,
-    /// Whether it answers `[]` where others say that they do not know the block, as older gateways do.
+    /// Whether it leaves out logs of blocks that it has not seen where others say so, as older gateways do. Of one block
+    /// it does so only a few times; see [`super::lies`].
     pub hides_ignorance: bool,
     /// Whether it never answers.
     pub dead: bool,
@@ -130,7 +131,7 @@ impl Standing<'_> {
         let blocks: Vec<&Arc<Block>> = match &filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => match self.known(*hash) {
                 Some(block) => vec![block],
-                None => return self.ignorant("unknown block"),
+                None => return Err(refusal(-32000, "unknown block")),
             },
             FilterBlockOption::Range {
                 from_block,
@@ -138,7 +139,8 @@ impl Standing<'_> {
             } => {
                 let (from, to) = (self.number(*from_block), self.number(*to_block));
                 if to > self.head().number && !self.replica.hides_ignorance {
-                    return self.ignorant("block range extends beyond current head block");
+                    let message = "block range extends beyond current head block";
+                    return Err(refusal(-32602, message));
                 }
                 let wanted = self.line.iter();
                 wanted
@@ -177,14 +179,6 @@ impl Standing<'_> {
 
     fn finalized(&self) -> u64 {
         self.chain.finalized().min(self.head().number)
-    }
-
-    fn ignorant(&self, message: &str) -> Result<Vec<Log>, Refusal> {
-        if self.replica.hides_ignorance {
-            Ok(Vec::new())
-        } else {
-            Err(refusal(-32000, message))
-        }
     }
 
     fn number(&self, tag: Option<BlockNumberOrTag>) -> u64 {

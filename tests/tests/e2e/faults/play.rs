@@ -120,7 +120,7 @@ impl Play {
     }
 
     /// Plays every step, lets everything settle, and compares.
-    pub(super) async fn to_the_end(&mut self, script: &Script) -> Result<(), String> {
+    pub(super) async fn run_to_end(&mut self, script: &Script) -> Result<(), String> {
         self.indexer.start().await;
         for step in &script.steps {
             self.step(step).await?;

@@ -95,7 +95,15 @@ impl Script {
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let setup = setup(seed, &mut rng);
         let count = rng.usize(8..16);
-        let steps = (0..count).map(|_| step(&setup, &mut rng)).collect();
+        let mut steps: Vec<Step> = (0..count).map(|_| step(&setup, &mut rng)).collect();
+        if setup.replicas.len() > 1 && rng.u8(..3) == 0 {
+            // One replica is still syncing, far below what is final.
+            let far_behind = Event::LeaveBehind {
+                replica: rng.usize(..setup.replicas.len()),
+                lag: rng.u64(20..100),
+            };
+            steps.insert(0, Step::at_once(far_behind));
+        }
         let last_block = rng.bool();
         Self {
             seed,
@@ -103,6 +111,13 @@ impl Script {
             steps,
             last_block,
         }
+    }
+}
+
+impl Step {
+    const fn at_once(event: Event) -> Self {
+        let after = After::Requests(0);
+        Self { after, event }
     }
 }
 
@@ -120,7 +135,7 @@ fn setup(seed: u64, rng: &mut Rng) -> Setup {
     if count > 1 && !balanced && rng.u8(..3) == 0 {
         rng.choice(&mut replicas).unwrap().dead = true;
     }
-    let blocks = rng.u64(10..120);
+    let blocks = rng.u64(10..160);
     let unfinal = if rng.bool() { 64 } else { rng.u64(4..100) }.min(blocks);
     let verify_receipts = rng.bool();
     // A block's receipts come in one piece, and a busy block's are long.
