@@ -3,7 +3,7 @@
 //!
 //! Final blocks range by range, by number and digest of the rows; what differs is read again and told row by row. The
 //! blocks above are compared by their hashes and looked at again before a difference is believed, because chain and
-//! index may move meanwhile. Changes nothing; [`repair()`] does.
+//! index may move meanwhile. Changes nothing; `repair` does.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
