@@ -126,7 +126,8 @@ impl Source {
             })
             .await;
         match answer {
-            Err(SourceError::Refused { .. }) => Ok(None),
+            // A node that only fails to answer says nothing about the token.
+            Err(SourceError::Refused { failure, .. }) if failure.is_revert() => Ok(None),
             answer => answer,
         }
     }

@@ -164,6 +164,11 @@ impl RpcFailure {
         Self(words)
     }
 
+    /// Whether a contract refused the call, as opposed to a node that could not make it.
+    pub(super) fn is_revert(&self) -> bool {
+        self.0.to_ascii_lowercase().contains("revert")
+    }
+
     /// The error and its causes in one line.
     pub(super) fn new(url: &Url, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
