@@ -114,7 +114,7 @@ impl Opened {
         let metrics = Metrics::register(&Registry::new()).map_err(StartError::from)?;
         let source = Source::new(config, Arc::new(metrics));
         let network = source.network().await?;
-        let client = config.clickhouse();
+        let client = config.clickhouse.client();
         let stored = Stored::new(client.clone(), network);
         let base = stored.base().await?.ok_or(AuditError::Empty)?;
         Ok(Self {

@@ -94,11 +94,10 @@ impl Batch {
 }
 
 /// Rows that add these transfers, of no batch yet.
-pub fn rows(found: &[Found]) -> Vec<TransferRow> {
+pub fn rows(found: &[Found]) -> impl Iterator<Item = TransferRow> {
     found
         .iter()
         .map(|found| TransferRow::new(&found.transfer, found.tx_index, 0, false))
-        .collect()
 }
 
 fn commit(stamp: Stamp, from_block: u64, to_block: u64, tip: &Header) -> CommitRow {

@@ -1,10 +1,9 @@
 //! What an operator can set. Every field is a flag and an environment variable.
 
 use alloy::primitives::{Address, address};
-use clickhouse::Client;
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use x402_schemas::network::Network;
+use x402_service::clickhouse::ClickHouseConfig;
 
 /// MNEE on Ethereum; the local chain places its token there too.
 pub const MNEE: Address = address!("0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -31,22 +30,9 @@ pub struct IndexerConfig {
     /// Longest reply that is read, in bytes; a range of logs that makes a longer one is read in parts
     #[arg(long, env = "X402_RPC_MAX_REPLY_BYTES", default_value_t = 33_554_432, value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
     pub rpc_max_reply_bytes: u64,
-    /// HTTP endpoint of ClickHouse
-    #[arg(
-        long,
-        env = "X402_CLICKHOUSE_URL",
-        default_value = "http://127.0.0.1:8123"
-    )]
-    pub clickhouse_url: Url,
-    /// Database of the index; created if it is missing
-    #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
-    pub clickhouse_database: String,
-    /// ClickHouse user, if it asks for one
-    #[arg(long, env = "X402_CLICKHOUSE_USER")]
-    pub clickhouse_user: Option<String>,
-    /// That user's password
-    #[arg(long, env = "X402_CLICKHOUSE_PASSWORD", hide_env_values = true)]
-    pub clickhouse_password: Option<SecretString>,
+    #[command(flatten)]
+    /// Where the index is kept; its user may create the database and write
+    pub clickhouse: ClickHouseConfig,
     /// Token contract whose transfers are indexed; one for each database. Its decimals must be 18
     #[arg(long, env = "X402_TOKEN", default_value_t = MNEE, value_parser = x402_schemas::address::parse)]
     pub token: Address,
@@ -76,23 +62,6 @@ impl IndexerConfig {
         } else {
             0
         })
-    }
-
-    /// A client of the index's database.
-    pub fn clickhouse(&self) -> Client {
-        let client = Client::default()
-            .with_url(self.clickhouse_url.as_str())
-            .with_database(&self.clickhouse_database)
-            // A batch is one insert and is on disk when it is acknowledged: nothing waits to be flushed together.
-            .with_setting("async_insert", "0");
-        let client = match &self.clickhouse_user {
-            Some(user) => client.with_user(user),
-            None => client,
-        };
-        match &self.clickhouse_password {
-            Some(password) => client.with_password(password.expose_secret()),
-            None => client,
-        }
     }
 }
 
@@ -135,8 +104,7 @@ impl std::fmt::Debug for IndexerConfig {
             .field("rpc_rate", &self.rpc_rate)
             .field("rpc_timeout_ms", &self.rpc_timeout_ms)
             .field("rpc_max_reply_bytes", &self.rpc_max_reply_bytes)
-            .field("clickhouse_host", &self.clickhouse_url.host_str())
-            .field("clickhouse_database", &self.clickhouse_database)
+            .field("clickhouse", &self.clickhouse)
             .field("token", &self.token)
             .field("from_block", &self.from_block)
             .field("poll_ms", &self.poll_ms)

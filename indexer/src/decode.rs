@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use alloy::primitives::{Address, B256, Bytes, U256, b256};
+use smallvec::SmallVec;
 use x402_schemas::{
     amount::Amount,
     network::Network,
@@ -30,13 +31,19 @@ pub const HOLDINGS_BURNT: B256 =
 /// The events that are asked for.
 pub const EVENTS: [B256; 3] = [TRANSFER, FUNDS_CONFISCATED, HOLDINGS_BURNT];
 
+/// Topics, without memory of their own up to the four that a log can have.
+pub type Topics = SmallVec<[B256; 4]>;
+
+/// Data, without memory of its own up to the one word that our events have.
+pub type Word = SmallVec<[u8; 32]>;
+
 /// A log of a block, complete and in order; its topics and data are whatever the contract wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of a JSON-RPC log")]
 pub struct TokenLog {
     pub address: Address,
-    pub topics: Vec<B256>,
-    pub data: Bytes,
+    pub topics: Topics,
+    pub data: Word,
     pub block_number: u64,
     pub block_hash: B256,
     /// Not every node says it.
@@ -98,10 +105,9 @@ struct Movement {
     amount: U256,
 }
 
-/// The transfers of one block, in order. `calls` holds the transactions of [`noteworthy`]; one that is missing costs
-/// its transfer the memo, nothing else.
-pub fn decode(place: &Place, logs: &[TokenLog], calls: &Calls) -> Vec<Found> {
-    let mut found = Vec::with_capacity(logs.len());
+/// Adds the transfers of one block to `found`, in order. `calls` holds the transactions of [`noteworthy`]; one that is
+/// missing costs its transfer the memo, nothing else.
+pub fn decode(place: &Place, logs: &[TokenLog], calls: &Calls, found: &mut Vec<Found>) {
     // A transaction's logs are next to each other, since logs are in order.
     for of_tx in logs.chunk_by(|a, b| a.tx_hash == b.tx_hash) {
         let start = found.len();
@@ -137,7 +143,6 @@ pub fn decode(place: &Place, logs: &[TokenLog], calls: &Calls) -> Vec<Found> {
             _ => (),
         }
     }
-    found
 }
 
 /// The transactions whose calldata can hold a memo. A call of the token itself makes one transfer, so a transaction with
@@ -215,7 +220,7 @@ fn event(token: Address, log: &TokenLog) -> Option<Event> {
     if log.address != token {
         return None;
     }
-    match (log.topics.as_slice(), log.data.as_ref()) {
+    match (log.topics.as_slice(), log.data.as_slice()) {
         ([TRANSFER, from, to], data) => Some(Event::Transfer(Movement {
             from: address(from)?,
             to: address(to)?,

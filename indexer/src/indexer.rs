@@ -118,8 +118,8 @@ impl Indexer {
         let metrics = Arc::new(Metrics::register(registry)?);
         let source = Source::new(config, Arc::clone(&metrics));
         let network = check_token(&source, config.token).await?;
-        let client = config.clickhouse();
-        index::migrate(&client, &config.clickhouse_database).await?;
+        let client = config.clickhouse.client();
+        index::migrate(&client, &config.clickhouse.clickhouse_database).await?;
         let stored = Stored::new(client.clone(), network);
         let tip = stored.tip().await?;
         let opening = Opening {

@@ -176,9 +176,9 @@ impl Proven<'_> {
             "time"
         } else if given.address != self.log.address {
             "contract"
-        } else if given.topics != self.log.topics() {
+        } else if given.topics.as_slice() != self.log.topics() {
             "topic"
-        } else if given.data != self.log.data.data {
+        } else if given.data.as_slice() != self.log.data.data.as_ref() {
             "data"
         } else if given.tx_index != self.tx_index || given.tx_hash != self.tx_hash {
             "transaction"

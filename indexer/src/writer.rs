@@ -52,8 +52,11 @@ impl Writer {
     ) -> Self {
         wake.send_replace(seq);
         Self {
-            // A batch has no row twice, so ClickHouse need not look for one in it.
-            client: client.with_setting("optimize_on_insert", "0"),
+            client: client
+                // A batch has no row twice, so ClickHouse need not look for one in it.
+                .with_setting("optimize_on_insert", "0")
+                // A batch is one insert, and on disk when it is acknowledged: nothing waits to be flushed together.
+                .with_setting("async_insert", "0"),
             seq,
             metrics,
             readiness,

@@ -5,9 +5,9 @@ use clickhouse::Client;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Settings of the connection to ClickHouse.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub struct ClickHouseConfig {
-    /// HTTP endpoint of ClickHouse.
+    /// HTTP endpoint of ClickHouse
     #[arg(
         long,
         env = "X402_CLICKHOUSE_URL",
@@ -15,15 +15,15 @@ pub struct ClickHouseConfig {
     )]
     pub clickhouse_url: url::Url,
 
-    /// Database of the index; the indexer creates it when it is missing.
+    /// Database of the index; the indexer creates it when it is missing
     #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
     pub clickhouse_database: String,
 
-    /// User of ClickHouse; for all but the indexer, reading is enough.
+    /// User of ClickHouse; for all but the indexer, reading is enough
     #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
     pub clickhouse_user: String,
 
-    /// Password of that user.
+    /// Password of that user
     #[arg(
         long,
         env = "X402_CLICKHOUSE_PASSWORD",
@@ -42,5 +42,16 @@ impl ClickHouseConfig {
             .with_database(&self.clickhouse_database)
             .with_user(&self.clickhouse_user)
             .with_password(self.clickhouse_password.expose_secret())
+    }
+}
+
+impl std::fmt::Debug for ClickHouseConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A URL may carry a password.
+        f.debug_struct("ClickHouseConfig")
+            .field("host", &self.clickhouse_url.host_str())
+            .field("database", &self.clickhouse_database)
+            .field("user", &self.clickhouse_user)
+            .finish_non_exhaustive()
     }
 }

@@ -51,7 +51,7 @@ impl Chain {
             };
             size.answered(asked, range.logs.len());
             let found = self.reader.transfers(&range.logs, &Times::new()).await?;
-            return Ok((to, batch::rows(&found)));
+            return Ok((to, batch::rows(&found).collect()));
         }
     }
 
@@ -104,6 +104,6 @@ impl Chain {
             .map(|block| (block.header.hash, block.header.time))
             .collect();
         let found = self.reader.transfers(&logs.concat(), &times).await?;
-        Ok(batch::rows(&found))
+        Ok(batch::rows(&found).collect())
     }
 }

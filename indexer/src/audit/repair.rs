@@ -120,7 +120,7 @@ impl<'a> Mending<'a> {
         left_over: &Unpublished,
     ) -> Result<Self, AuditError> {
         let metrics = Metrics::register(&Registry::new()).map_err(StartError::from)?;
-        let client = config.clickhouse();
+        let client = config.clickhouse.client();
         Ok(Self {
             opened,
             reader: IndexReader::new(client.clone(), opened.chain.reader.network),

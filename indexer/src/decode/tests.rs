@@ -27,8 +27,8 @@ fn word(value: u64) -> B256 {
 fn log(log_index: u32, topics: &[B256], data: &[u8]) -> TokenLog {
     TokenLog {
         address: TOKEN,
-        topics: topics.to_vec(),
-        data: Bytes::copy_from_slice(data),
+        topics: Topics::from_slice(topics),
+        data: Word::from_slice(data),
         block_number: 9,
         block_hash: B256::repeat_byte(9),
         block_time: None,
@@ -59,8 +59,14 @@ fn confiscated(log_index: u32, from: Address, amount: u64, to: Address) -> Token
     )
 }
 
+fn decoded(logs: &[TokenLog], calls: &Calls) -> Vec<Found> {
+    let mut found = Vec::new();
+    decode(&place(), logs, calls, &mut found);
+    found
+}
+
 fn kinds(logs: &[TokenLog]) -> Vec<TransferKind> {
-    decode(&place(), logs, &Calls::new())
+    decoded(logs, &Calls::new())
         .iter()
         .map(|found| found.transfer.kind)
         .collect()
@@ -88,7 +94,7 @@ fn payment() -> Call {
 fn memos(logs: &[TokenLog], change: impl FnOnce(&mut Call)) -> Vec<Option<B256>> {
     let mut call = payment();
     change(&mut call);
-    decode(&place(), logs, &HashMap::from([(TX, call)]))
+    decoded(logs, &HashMap::from([(TX, call)]))
         .iter()
         .map(|found| found.transfer.memo)
         .collect()
@@ -111,7 +117,7 @@ fn the_signatures_are_those_of_the_events_and_functions() {
 
 #[test]
 fn a_transfer_is_read_exactly() {
-    let found = decode(&place(), &[transfer(4, ALICE, BOB, 5)], &Calls::new());
+    let found = decoded(&[transfer(4, ALICE, BOB, 5)], &Calls::new());
     let expected = Transfer {
         id: TransferId {
             network: Network::DEVNET,
@@ -362,7 +368,7 @@ proptest! {
         if cut < 4 { input.truncate(cut); }
         let call = Call { from: ALICE, to: Some(TOKEN), input: input.into() };
         let calls = (0..3).map(|tx| (B256::repeat_byte(tx), call.clone())).collect();
-        let found = decode(&place(), &logs, &calls);
+        let found = decoded(&logs, &calls);
         let three_topics = logs.iter().filter(|log| log.address == TOKEN && log.topics.len() == 3 && log.topics[0] == TRANSFER && log.data.len() == 32).count();
         prop_assert!(found.len() <= three_topics);
         for found in &found {

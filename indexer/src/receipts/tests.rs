@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::*;
+use crate::decode::Word;
 
 type Change = fn(&mut TokenLog);
 
@@ -79,8 +80,8 @@ fn given(block: &Recorded) -> Vec<TokenLog> {
     logs.filter(|log| log.inner.address == USDT)
         .map(|log| TokenLog {
             address: log.inner.address,
-            topics: log.inner.topics().to_vec(),
-            data: log.inner.data.data.clone(),
+            topics: log.inner.topics().into(),
+            data: log.inner.data.data.as_ref().into(),
             block_number: log.block_number.unwrap(),
             block_hash: log.block_hash.unwrap(),
             block_time: None,
@@ -201,7 +202,7 @@ fn a_log_that_the_node_hides_invents_or_alters_is_named() {
         ("time", |log| log.block_time = Some(1)),
         ("contract", |log| log.address = Address::ZERO),
         ("topic", |log| log.topics[1] = B256::ZERO),
-        ("data", |log| log.data = Bytes::from([7; 32])),
+        ("data", |log| log.data = Word::from([7; 32])),
         ("transaction", |log| log.tx_hash = B256::ZERO),
         ("transaction", |log| log.tx_index += 1),
     ];

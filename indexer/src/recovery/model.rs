@@ -373,7 +373,7 @@ impl World {
                         self.stamp(seq),
                         tip.number + 1,
                         &headers,
-                        batch::rows(&found),
+                        batch::rows(&found).collect(),
                     )
                     .unwrap()
                 }

@@ -13,7 +13,7 @@ use x402_schemas::index::TransferRow;
 
 use super::{Pace, RoundError, Run, lane::Lane};
 use crate::{
-    batch::Batch,
+    batch::{self, Batch},
     reorg::{Header, Step, advance},
 };
 
@@ -63,13 +63,20 @@ impl Run {
         let reader = self.reader();
         let mut lane = Lane::new(reader, self.range, self.fetch_width, from, self.finalized);
         let began = Instant::now();
-        let mut load = Load::from(&mut lane, tip, stop).await;
+        let mut load = Load::from(&mut lane, tip, stop, Vec::new()).await;
+        // The memory of rows that are published serves the load after next: a batch's worth of fresh pages costs the
+        // kernel more than decoding what they hold.
+        let mut spare = Vec::new();
         loop {
             let next = match load.then {
-                Then::More if began.elapsed() < STRETCH => Some((&mut lane, stop)),
+                Then::More if began.elapsed() < STRETCH => {
+                    let rows = std::mem::take(&mut spare);
+                    Some((&mut lane, stop, rows))
+                }
                 Then::More | Then::End | Then::Failed(_) => None,
             };
-            let (then, next) = self.publish(load, next).await;
+            let (then, next, published) = self.publish(load, next).await;
+            spare = published;
             self.range = lane.size();
             self.report(head, Pace::Again);
             match (then, next) {
@@ -80,12 +87,13 @@ impl Run {
         }
     }
 
-    /// Publishes a load, and meanwhile loads the next one from the lane that is given.
+    /// Publishes a load, and meanwhile loads the next one from the lane that is given; then hands back the rows that are
+    /// published.
     async fn publish(
         &mut self,
         load: Load,
-        next: Option<(&mut Lane, &CancellationToken)>,
-    ) -> (Then, Option<Load>) {
+        next: Option<(&mut Lane, &CancellationToken, Vec<TransferRow>)>,
+    ) -> (Then, Option<Load>, Vec<TransferRow>) {
         let Load {
             after,
             end,
@@ -93,33 +101,39 @@ impl Run {
             then,
         } = load;
         if end == after {
-            return (then, None);
+            return (then, None, rows);
         }
         let from = after.number.saturating_add(1);
         let Some(batch) = Batch::added(self.stamp(), from, &[end], rows) else {
-            return (then, None);
+            return (then, None, Vec::new());
         };
         let next = async {
             match next {
-                Some((lane, stop)) => Some(Load::from(lane, end, stop).await),
+                Some((lane, stop, rows)) => Some(Load::from(lane, end, stop, rows).await),
                 None => None,
             }
         };
         let (next, ()) = future::join(next, self.writer.publish(&batch)).await;
         self.window.extend(end);
         self.window.finalize(self.finalized);
-        (then, next)
+        (then, next, batch.transfers)
     }
 }
 
 impl Load {
-    /// Takes ranges until there is enough to publish.
-    async fn from(lane: &mut Lane, after: Header, stop: &CancellationToken) -> Self {
+    /// Takes ranges until there is enough to publish; `rows` lends its memory, what it holds is forgotten.
+    async fn from(
+        lane: &mut Lane,
+        after: Header,
+        stop: &CancellationToken,
+        mut rows: Vec<TransferRow>,
+    ) -> Self {
+        rows.clear();
         let began = Instant::now();
         let mut load = Self {
             after,
             end: after,
-            rows: Vec::new(),
+            rows,
             then: Then::More,
         };
         while load.rows.len() < BATCH_ROWS && began.elapsed() < BATCH_TIME {
@@ -141,7 +155,7 @@ impl Load {
                 break;
             }
             load.end = passage.end;
-            load.rows.extend(passage.rows);
+            load.rows.extend(batch::rows(&passage.found));
         }
         load
     }

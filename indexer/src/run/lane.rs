@@ -7,10 +7,9 @@
 use std::collections::VecDeque;
 
 use tokio_util::task::AbortOnDropHandle;
-use x402_schemas::index::TransferRow;
 
 use super::{Reader, transfers::Times};
-use crate::{batch, range::RangeSize, reorg::Header, source::SourceError};
+use crate::{decode::Found, range::RangeSize, reorg::Header, source::SourceError};
 
 /// One range, read and decoded.
 #[derive(Debug)]
@@ -19,8 +18,8 @@ pub(super) struct Passage {
     pub(super) first: Header,
     /// Its last block, which its node was asked for after the logs.
     pub(super) end: Header,
-    /// The rows of its transfers.
-    pub(super) rows: Vec<TransferRow>,
+    /// Its transfers.
+    pub(super) found: Vec<Found>,
     logs: usize,
 }
 
@@ -123,7 +122,7 @@ async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceEr
     Ok(Passage {
         first,
         end: range.end,
-        rows: batch::rows(&found),
+        found,
         logs: range.logs.len(),
     })
 }

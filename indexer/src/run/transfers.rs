@@ -43,7 +43,7 @@ impl Reader {
                 hash: first.block_hash,
                 time,
             };
-            found.extend(decode::decode(&place, of_block, &calls));
+            decode::decode(&place, of_block, &calls, &mut found);
         }
         Ok(found)
     }

@@ -10,6 +10,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
+use smallvec::SmallVec;
+
+use crate::decode::{Topics, Word};
 
 /// Exactly `N` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(super) struct Fixed<const N: usize>(pub(super) [u8; N]);
 
 /// Any number of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Data(pub(super) Vec<u8>);
+pub(super) struct Data(pub(super) Word);
 
 /// A number without leading zeros, by the rules; with them, by some nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub(super) struct Quantity(pub(super) u64);
 
 /// A list of words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Words(pub(super) Vec<B256>);
+pub(super) struct Words(pub(super) Topics);
 
 /// Reads `T` from the bytes of a JSON string.
 trait FromDigits: Sized {
@@ -77,7 +80,7 @@ impl FromDigits for Data {
     const EXPECTED: &'static str = "0x and an even number of hexadecimal digits";
 
     fn from_digits(digits: &[u8]) -> Option<Self> {
-        let mut bytes = vec![0; digits.len() >> 1];
+        let mut bytes = SmallVec::from_elem(0, digits.len() >> 1);
         hex::decode_to_slice(digits, &mut bytes).ok()?;
         Some(Self(bytes))
     }
@@ -114,7 +117,7 @@ impl From<Fixed<20>> for Address {
 
 impl From<Data> for Bytes {
     fn from(data: Data) -> Self {
-        Self::from(data.0)
+        Self::from(data.0.into_vec())
     }
 }
 
@@ -148,8 +151,7 @@ impl<'de> Deserialize<'de> for Words {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
-                // A log has four topics at most; most have three.
-                let mut words = Vec::with_capacity(4);
+                let mut words = Topics::new();
                 while let Some(Fixed(word)) = list.next_element::<Fixed<32>>()? {
                     words.push(B256::new(word));
                 }
@@ -190,7 +192,7 @@ mod tests {
         ] {
             assert_eq!(parse::<Fixed<2>>(wrong), None, "{wrong}");
         }
-        assert_eq!(parse(r#""0x""#), Some(Data(vec![])));
+        assert_eq!(parse(r#""0x""#), Some(Data::default()));
         assert_eq!(parse::<Data>(r#""0xabc""#), None);
         assert_eq!(parse::<Data>(r#""0x0xab""#), None);
         assert_eq!(parse(r#"["0x01"]"#), None::<Words>);
@@ -218,7 +220,7 @@ mod tests {
         fn what_is_written_is_read_back(word: [u8; 32], data: Vec<u8>, number: u64) {
             let json = |text: String| format!("\"{text}\"");
             prop_assert_eq!(parse(&json(B256::new(word).to_string())), Some(Fixed(word)));
-            prop_assert_eq!(parse(&json(hex::encode_prefixed(&data))), Some(Data(data)));
+            prop_assert_eq!(parse(&json(hex::encode_prefixed(&data))), Some(Data(data.into())));
             prop_assert_eq!(parse(&json(format!("{number:#x}"))), Some(Quantity(number)));
         }
 

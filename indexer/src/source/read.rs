@@ -15,7 +15,7 @@ use super::{
     FINALITY_BLOCKS, IN_FLIGHT, Range, SourceError,
     endpoint::Endpoint,
     hex::Quantity,
-    reply::{self, Block, BlockReply, LogReply, TransactionReply},
+    reply::{self, Block, BlockReply, Logs, TransactionReply},
 };
 use crate::{
     decode::{Call, Calls, TokenLog},
@@ -127,11 +127,11 @@ impl Endpoint {
             .address(token)
             .at_block_hash(block.header.hash);
         let answer = self
-            .call::<Vec<LogReply>>(Method::GetLogs, (filter,))
+            .call::<Logs>(Method::GetLogs, (filter,))
             .await
             .map_err(|error| error.answering(Method::GetLogs))?;
-        let replies = answer.result_of(Method::GetLogs)?;
-        Ok(reply::of_block(token, &block.header, replies)?)
+        let logs = answer.result_of(Method::GetLogs)?;
+        Ok(reply::of_block(token, &block.header, logs)?)
     }
 
     /// The token's logs in the range, and its last block. The block is asked for after the logs: an endpoint that does
@@ -150,12 +150,12 @@ impl Endpoint {
             .to_block(to);
         let blocks = to.saturating_sub(from).saturating_add(1);
         let answer = self
-            .call::<Vec<LogReply>>(Method::GetLogs, (filter,))
+            .call::<Logs>(Method::GetLogs, (filter,))
             .await
             .map_err(|error| error.answering_range(blocks))?;
         let bytes = answer.bytes;
-        let replies = answer.result_of(Method::GetLogs)?;
-        let logs = reply::of_range(token, from, to, replies)?;
+        let logs = answer.result_of(Method::GetLogs)?;
+        let logs = reply::of_range(token, from, to, logs)?;
         let end = self.block(to).await?.header;
         reply::must_end_with(&logs, &end)?;
         Ok(Range { logs, end, bytes })

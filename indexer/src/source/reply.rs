@@ -16,7 +16,7 @@ use crate::{
 
 mod log;
 
-pub(super) use log::LogReply;
+pub(super) use log::Logs;
 
 /// How a node contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,9 +91,9 @@ pub(super) struct TransactionReply {
 pub(super) fn of_block(
     token: Address,
     header: &Header,
-    replies: Vec<LogReply>,
+    logs: Logs,
 ) -> Result<Vec<TokenLog>, Inconsistency> {
-    let logs = of_range(token, header.number, header.number, replies)?;
+    let logs = of_range(token, header.number, header.number, logs)?;
     if logs.iter().any(|log| log.block_hash != header.hash) {
         return Err(Inconsistency::LogOfOtherBlock);
     }
@@ -105,12 +105,9 @@ pub(super) fn of_range(
     token: Address,
     from: u64,
     to: u64,
-    replies: Vec<LogReply>,
+    logs: Logs,
 ) -> Result<Vec<TokenLog>, Inconsistency> {
-    let logs = replies
-        .into_iter()
-        .map(TokenLog::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let logs = logs.0?;
     for log in &logs {
         if log.address != token {
             return Err(Inconsistency::LogOfOtherContract);

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 use crate::decode::TokenLog;
 
 #[derive(Debug, Default)]
-pub(in crate::source) struct LogReply {
+pub(super) struct LogReply {
     pub(super) address: Option<Fixed<20>>,
     pub(super) topics: Option<Words>,
     pub(super) data: Option<Data>,
@@ -28,6 +28,28 @@ pub(in crate::source) struct LogReply {
     pub(super) transaction_index: Option<Quantity>,
     pub(super) log_index: Option<Quantity>,
     pub(super) removed: bool,
+}
+
+/// A reply's logs, or what is wrong with the first that cannot be used. Each is checked as it is read, so that they
+/// are held once.
+#[derive(Debug)]
+pub(in crate::source) struct Logs(pub(super) Result<Vec<TokenLog>, Inconsistency>);
+
+impl Logs {
+    pub(super) fn add(&mut self, reply: LogReply) {
+        if let Ok(logs) = &mut self.0 {
+            match reply.try_into() {
+                Ok(log) => logs.push(log),
+                Err(error) => self.0 = Err(error),
+            }
+        }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self(Ok(Vec::new()))
+    }
 }
 
 impl TryFrom<LogReply> for TokenLog {
@@ -42,7 +64,7 @@ impl TryFrom<LogReply> for TokenLog {
             Some(Self {
                 address: reply.address?.into(),
                 topics: reply.topics?.0,
-                data: reply.data?.into(),
+                data: reply.data?.0,
                 block_number: reply.block_number?.0,
                 block_hash: reply.block_hash?.into(),
                 block_time: reply.block_timestamp.map(|time| time.0),
@@ -140,5 +162,29 @@ impl<'de> Deserialize<'de> for LogReply {
         }
 
         deserializer.deserialize_map(Log)
+    }
+}
+
+impl<'de> Deserialize<'de> for Logs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Logs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of logs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Logs, A::Error> {
+                let mut logs = Logs::default();
+                while let Some(reply) = list.next_element()? {
+                    logs.add(reply);
+                }
+                Ok(logs)
+            }
+        }
+
+        deserializer.deserialize_seq(List)
     }
 }

@@ -1,8 +1,12 @@
-use alloy::primitives::U64;
+use alloy::primitives::{Bytes, U64};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{super::hex::Words, *};
+use super::{
+    super::hex::{Data, Words},
+    log::LogReply,
+    *,
+};
 
 const TOKEN: Address = crate::config::MNEE;
 
@@ -12,6 +16,14 @@ fn header() -> Header {
         hash: B256::repeat_byte(9),
         parent_hash: B256::repeat_byte(8),
         time: 99,
+    }
+}
+
+impl FromIterator<LogReply> for Logs {
+    fn from_iter<I: IntoIterator<Item = LogReply>>(replies: I) -> Self {
+        let mut logs = Self::default();
+        replies.into_iter().for_each(|reply| logs.add(reply));
+        logs
     }
 }
 
@@ -35,7 +47,7 @@ fn reply(log_index: u64) -> LogReply {
 fn check(change: impl FnOnce(&mut LogReply), expected: Result<usize, Inconsistency>) {
     let mut second = reply(2);
     change(&mut second);
-    let outcome = of_block(TOKEN, &header(), vec![reply(1), second]);
+    let outcome = of_block(TOKEN, &header(), [reply(1), second].into_iter().collect());
     assert_eq!(outcome.map(|logs| logs.len()), expected);
 }
 
@@ -90,7 +102,7 @@ fn logs_that_agree_on_another_fork_are_not_those_of_the_header() {
     let mut other = reply(1);
     other.block_hash = Some(Fixed([0; 32]));
     assert_eq!(
-        of_block(TOKEN, &header(), vec![other]),
+        of_block(TOKEN, &header(), [other].into_iter().collect()),
         Err(Inconsistency::LogOfOtherBlock)
     );
 }
@@ -139,7 +151,7 @@ proptest! {
         let number = u64::from(number);
         let written = TokenLog {
             address: TOKEN,
-            topics,
+            topics: topics.as_slice().into(),
             data: data.into(),
             block_number: number,
             block_hash,
@@ -150,8 +162,8 @@ proptest! {
         };
         let json = json!({
             "address": written.address,
-            "topics": written.topics,
-            "data": written.data,
+            "topics": topics,
+            "data": Bytes::copy_from_slice(&written.data),
             "blockHash": block_hash,
             "blockNumber": U64::from(number),
             "blockTimestamp": time.map(U64::from),
@@ -160,13 +172,13 @@ proptest! {
             "logIndex": U64::from(log_index),
             "unknown": {"to us": [1, null]},
         });
-        let reply: LogReply = serde_json::from_str(&json.to_string()).unwrap();
-        prop_assert_eq!(of_range(TOKEN, number, number, vec![reply]), Ok(vec![written]));
+        let logs: Logs = serde_json::from_str(&json!([json]).to_string()).unwrap();
+        prop_assert_eq!(of_range(TOKEN, number, number, logs), Ok(vec![written]));
     }
 
     #[test]
     fn no_reply_makes_the_reader_fail_in_another_way_than_by_an_error(text in "[\\[\\]{}\":,0-9a-fx]{0,60}", noise: Vec<u8>) {
-        let _ = serde_json::from_str::<Vec<LogReply>>(&text);
+        let _ = serde_json::from_str::<Logs>(&text);
         let _ = serde_json::from_slice::<BlockReply<TransactionReply>>(&noise);
     }
 }
