@@ -13,7 +13,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use clickhouse::{Client, RowOwned, RowWrite, error::Error};
+use clickhouse::{Client, Compression, RowOwned, RowWrite, error::Error};
 use futures::future;
 use tokio::sync::watch;
 use x402_schemas::index::{CommitRow, TransferRow};
@@ -117,9 +117,14 @@ impl Writer {
 
     async fn insert_transfers(&self, rows: &[TransferRow]) -> Result<(), Error> {
         timely(async {
-            let mut insert = self.client.insert_native("transfers");
+            let mut insert = self
+                .client
+                .clone()
+                // Hashes do not shrink; packing them costs more than sending them.
+                .with_compression(Compression::None)
+                .insert_formatted_with("INSERT INTO transfers FORMAT Native");
             for rows in rows.chunks(ROWS_AT_A_TIME) {
-                insert.write(&columns::of(rows)?).await?;
+                insert.send(columns::of(rows)).await?;
             }
             insert.end().await
         })

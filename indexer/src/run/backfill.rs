@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Rows from which on a batch is published: the larger a batch, the less ClickHouse has to merge.
-const BATCH_ROWS: usize = 150_000;
+const BATCH_ROWS: usize = 250_000;
 
 /// The time after which a batch is published however few rows it has.
 const BATCH_TIME: Duration = Duration::from_secs(1);

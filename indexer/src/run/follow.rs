@@ -73,7 +73,9 @@ impl Run {
         self.finalized = self.finalized.max(finalized);
         let headers: Vec<Header> = blocks.iter().map(|block| block.header).collect();
         let from = tip.number.saturating_add(1);
-        if let Some(batch) = Batch::added(self.stamp(), from, &headers, batch::rows(&found).collect()) {
+        if let Some(batch) =
+            Batch::added(self.stamp(), from, &headers, batch::rows(&found).collect())
+        {
             self.writer.publish(&batch).await;
             for header in headers {
                 self.window.extend(header);
