@@ -28,7 +28,7 @@ pub struct GatewayConfig {
     #[arg(long, env = "X402_GATEWAY_DATA_DIR", default_value = ".x402/gateway")]
     pub data_dir: PathBuf,
 
-    /// JSON-RPC endpoint of the chain; of several, separated by commas as the indexer takes them, the first.
+    /// JSON-RPC endpoint of the chain; of several, separated by commas as the indexer takes them, the first over HTTP.
     #[arg(long, env = "X402_RPC_URL", default_value = "http://127.0.0.1:8545", value_parser = first_url)]
     pub rpc_url: Url,
 
@@ -77,8 +77,13 @@ impl GatewayConfig {
 }
 
 /// Sending must go where the nonce was read, so the gateway has one endpoint.
-fn first_url(text: &str) -> Result<Url, url::ParseError> {
-    text.split(',').next().unwrap_or_default().trim().parse()
+fn first_url(text: &str) -> Result<Url, String> {
+    let first = text
+        .split(',')
+        .map(str::trim)
+        .find(|url| url.starts_with("http://") || url.starts_with("https://"));
+    let first = first.ok_or("none of the endpoints is http:// or https://")?;
+    first.parse().map_err(|error| format!("not a URL: {error}"))
 }
 
 #[cfg(test)]
@@ -86,9 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_endpoints_the_gateway_takes_the_first() {
+    fn of_several_endpoints_the_gateway_takes_the_first_over_http() {
         let url = |text| first_url(text).map(String::from);
         assert_eq!(url("http://a/k,http://b/"), Ok("http://a/k".into()));
-        assert!(url(",http://b/").is_err());
+        assert_eq!(
+            url("/run/node.ipc, ws://a,http://b/"),
+            Ok("http://b/".into())
+        );
+        assert!(url("ws://a").is_err());
     }
 }

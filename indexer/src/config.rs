@@ -14,11 +14,13 @@ pub const MNEE_FIRST_BLOCK: u64 = 19_482_225;
 /// Settings of the indexer. The network is what the node says it is.
 #[derive(Clone, clap::Args)]
 pub struct IndexerConfig {
-    /// JSON-RPC endpoint of the chain (HTTP). Several, comma-separated or the flag again, in order of preference: each
-    /// takes over for the ones before it. An endpoint often carries a key, so it is never logged
-    #[arg(long, env = "X402_RPC_URL", hide_env_values = true, required = true, value_delimiter = ',', num_args = 1, value_parser = http_url)]
+    /// JSON-RPC endpoint of the chain: http(s)://, ws(s):// or the path of a node's socket file. Several, comma-separated
+    /// or the flag again, in order of preference: each takes over for the ones before it. An endpoint often carries a
+    /// key, so it is never logged
+    #[arg(long, env = "X402_RPC_URL", hide_env_values = true, required = true, value_delimiter = ',', num_args = 1, value_parser = endpoint_url)]
     pub rpc_url: Vec<Url>,
-    /// WebSocket endpoint whose new heads end the wait between two looks at the chain; nothing else is read from it
+    /// WebSocket endpoint whose new heads end the wait between two looks at the chain; nothing else is read from it. By
+    /// default the first WebSocket among the endpoints, if there is one
     #[arg(long, env = "X402_WS_URL", hide_env_values = true, value_parser = ws_url)]
     pub ws_url: Option<Url>,
     /// Most requests per second to each endpoint; by default as many as it answers
@@ -55,6 +57,14 @@ pub struct IndexerConfig {
 }
 
 impl IndexerConfig {
+    /// Where new heads are told, if anywhere.
+    pub fn new_heads_url(&self) -> Option<&Url> {
+        let tells = |url: &&Url| matches!(url.scheme(), "ws" | "wss");
+        self.ws_url
+            .as_ref()
+            .or_else(|| self.rpc_url.iter().find(tells))
+    }
+
     /// The first block to read on `network`.
     pub fn first_block(&self, network: Network) -> u64 {
         self.from_block.unwrap_or(if network == Network::MAINNET {
@@ -75,15 +85,19 @@ fn fetch_concurrency(text: &str) -> Result<usize, String> {
     }
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
-    url_with(text, ["http", "https"])
+/// An endpoint as it is set: a URL, or the absolute path of a socket file, which becomes a `file:` URL.
+pub fn endpoint_url(text: &str) -> Result<Url, String> {
+    if text.trim().starts_with('/') {
+        return Url::from_file_path(text.trim()).map_err(|()| "not a path".to_owned());
+    }
+    url_with(text, &["http", "https", "ws", "wss", "file"])
 }
 
 fn ws_url(text: &str) -> Result<Url, String> {
-    url_with(text, ["ws", "wss"])
+    url_with(text, &["ws", "wss"])
 }
 
-fn url_with(text: &str, schemes: [&str; 2]) -> Result<Url, String> {
+fn url_with(text: &str, schemes: &[&str]) -> Result<Url, String> {
     let url: Url = text
         .trim()
         .parse()
@@ -91,8 +105,7 @@ fn url_with(text: &str, schemes: [&str; 2]) -> Result<Url, String> {
     if schemes.contains(&url.scheme()) {
         return Ok(url);
     }
-    let [plain, secure] = schemes;
-    Err(format!("not a URL of {plain}:// or {secure}://"))
+    Err(format!("not a URL of {}", schemes.join("://, ") + "://"))
 }
 
 impl std::fmt::Debug for IndexerConfig {
@@ -174,9 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_may_be_a_web_socket_or_a_socket_file() {
+        let config = parse(&["--rpc-url", "ws://b.test,/run/node.ipc"]).unwrap();
+        let schemes: Vec<_> = config.rpc_url.iter().map(Url::scheme).collect();
+        assert_eq!(schemes, ["http", "ws", "file"]);
+        assert_eq!(config.new_heads_url(), Some(&config.rpc_url[1]));
+        let other = parse(&["--rpc-url", "ws://b.test", "--ws-url", "ws://c.test"]).unwrap();
+        assert_eq!(other.new_heads_url(), other.ws_url.as_ref());
+    }
+
+    #[test]
     fn an_endpoint_of_another_scheme_is_refused() {
         let told = |flags: &[&str]| parse(flags).unwrap_err().to_string();
-        assert!(told(&["--rpc-url", "ws://node.test"]).contains("http://"));
+        assert!(told(&["--rpc-url", "ftp://node.test"]).contains("http://"));
+        assert!(told(&["--rpc-url", "node.ipc"]).contains("not a URL"));
         assert!(told(&["--ws-url", "http://node.test"]).contains("ws://"));
     }
 

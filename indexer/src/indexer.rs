@@ -184,7 +184,7 @@ impl Indexer {
 /// What tells of new heads; it listens if there is where to.
 fn new_heads(config: &IndexerConfig, metrics: &Arc<Metrics>, tasks: &Tasks) -> NewHeads {
     let new_heads = NewHeads::default();
-    if let Some(url) = config.ws_url.clone() {
+    if let Some(url) = config.new_heads_url().cloned() {
         let listening = new_heads
             .clone()
             .listen(url, Arc::clone(metrics), tasks.stop_token());

@@ -32,6 +32,8 @@ mod failure;
 mod hex;
 mod refusal;
 mod reply;
+mod socket;
+mod transport;
 mod wire;
 
 /// Logs against receipts, receipts against headers.

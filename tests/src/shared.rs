@@ -76,6 +76,11 @@ impl Shared {
         }
     }
 
+    /// Where the chain of a test's own answers besides its port.
+    pub fn socket_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name).join("node.ipc")
+    }
+
     /// A chain of a test's own, for reorganising it.
     pub async fn own_chain(&self, name: &str) -> Chain {
         let options = ChainOptions {
@@ -83,6 +88,7 @@ impl Shared {
             port: None,
             block_seconds: None,
             state: None,
+            ipc: Some(self.socket_file(name)),
         };
         Chain::start(&self.launcher, self.tools.anvil.clone(), &options)
             .await

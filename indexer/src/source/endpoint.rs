@@ -1,4 +1,4 @@
-//! One endpoint: requests over HTTP, within its limits, counted, and each outcome remembered in its health.
+//! One endpoint: requests within its limits, counted, and each outcome remembered in its health.
 //!
 //! Asks once; who asks again, and whom, is decided by [`super::endpoints`]. A failure is told without the URL, which
 //! often carries a key. A reply is read only up to a limit, and before it is parsed.
@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use url::Url;
@@ -19,8 +18,9 @@ use url::Url;
 use super::{
     SourceError,
     allowance::Rate,
-    failure::{CallError, RpcFailure},
+    failure::{CallError, RpcFailure, host},
     health::Health,
+    transport::{Exchanged, Transport},
     wire::{self, NoResult, Request},
 };
 use crate::{
@@ -28,14 +28,8 @@ use crate::{
     metrics::{self, EndpointMetrics, Method, Metrics, Outcome},
 };
 
-/// The longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The longest wait for a reply that is no range of logs, so that a node that hangs is left soon.
 const SMALL_REPLY_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A reply's length as announced is believed for memory up to this; beyond it, memory follows what really comes.
-const ANNOUNCED_BYTES: usize = 16 << 20;
 
 /// One endpoint.
 #[derive(Debug)]
@@ -48,23 +42,14 @@ pub(super) struct Endpoint {
     pub(super) on_our_chain: OnceLock<bool>,
     /// It is being looked at in the background.
     pub(super) probed: AtomicBool,
-    url: Url,
-    http: Client,
+    transport: Transport,
     /// The longest wait for a whole reply.
     patience: Duration,
-    max_reply_bytes: usize,
     health: Mutex<Health>,
     rate: Option<Mutex<Rate>>,
     refuses_batches: AtomicBool,
     pub(super) metrics: Arc<Metrics>,
     own_metrics: EndpointMetrics,
-}
-
-/// An HTTP reply, whole.
-struct Exchanged {
-    status: u16,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
 }
 
 /// A result, and how long its reply was.
@@ -90,22 +75,16 @@ impl Endpoint {
         config: &IndexerConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            // Fails only where TLS cannot be initialised; then every call fails and says so.
-            .unwrap_or_default();
+        let max_reply_bytes = usize::try_from(config.rpc_max_reply_bytes).unwrap_or(usize::MAX);
         let own_metrics = metrics.endpoint(index);
         own_metrics.ready.set(1);
         Self {
             index,
-            name: format!("{index} ({})", url.host_str().unwrap_or("no host")),
+            name: format!("{index} ({})", host(&url)),
             on_our_chain: OnceLock::new(),
             probed: AtomicBool::new(false),
-            url,
-            http,
+            transport: Transport::new(url, max_reply_bytes),
             patience: Duration::from_millis(config.rpc_timeout_ms),
-            max_reply_bytes: usize::try_from(config.rpc_max_reply_bytes).unwrap_or(usize::MAX),
             health: Mutex::default(),
             rate: config
                 .rpc_rate
@@ -180,12 +159,22 @@ impl Endpoint {
         self.wait_for_turn(requests).await;
         let timer = self.metrics.rpc_seconds(method).start_timer();
         let sent = Instant::now();
-        let exchanged = self.send(method, request).await;
+        let exchanged = match serde_json::to_vec(request) {
+            Ok(request) => {
+                self.transport
+                    .exchange(request, self.patience_with(method))
+                    .await
+            }
+            Err(error) => Err(CallError::NoAnswer(RpcFailure::new(
+                self.transport.url(),
+                &error,
+            ))),
+        };
         timer.observe_duration();
         let mut asked_rest = None;
         let outcome = exchanged.and_then(|exchanged| {
             asked_rest = exchanged.retry_after;
-            judge(&exchanged).map_err(|why| CallError::from_reply(why, &self.url))
+            judge(&exchanged).map_err(|why| CallError::from_reply(why, self.transport.url()))
         });
         let label = outcome
             .as_ref()
@@ -208,48 +197,6 @@ impl Endpoint {
         let ready = self.rest().is_none();
         self.own_metrics.ready.set(i64::from(ready));
         outcome
-    }
-
-    async fn send(&self, method: Method, request: &impl Serialize) -> Result<Exchanged, CallError> {
-        let broken = |error: reqwest::Error| {
-            let failure = RpcFailure::new(&self.url, &error);
-            if error.is_timeout() && !error.is_connect() {
-                CallError::Late(failure)
-            } else {
-                CallError::NoAnswer(failure)
-            }
-        };
-        let response = self
-            .http
-            .post(self.url.clone())
-            .timeout(self.patience_with(method))
-            .json(request)
-            .send()
-            .await
-            .map_err(broken)?;
-        let status = response.status().as_u16();
-        let retry_after = retry_after(&response);
-        let announced = response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or_default();
-        let mut body = Vec::with_capacity(announced.min(ANNOUNCED_BYTES).min(self.max_reply_bytes));
-        let mut response = response;
-        while let Some(piece) = response.chunk().await.map_err(broken)? {
-            let length = body.len().saturating_add(piece.len());
-            if length.max(announced) > self.max_reply_bytes {
-                let limit = self.max_reply_bytes;
-                return Err(CallError::TooLong(RpcFailure::of_ours(format!(
-                    "the reply is longer than {limit} bytes"
-                ))));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(Exchanged {
-            status,
-            retry_after,
-            body,
-        })
     }
 
     /// What is small comes soon or not at all.
@@ -296,11 +243,4 @@ impl Endpoint {
     pub(super) fn saw_finalized(&self, number: u64) {
         self.own_metrics.finalized.set(metrics::gauge(number));
     }
-}
-
-/// The pause that the server asks for, in seconds; the other form, a date, is not used by providers.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(header::RETRY_AFTER)?;
-    let seconds = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }

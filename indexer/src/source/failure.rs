@@ -184,9 +184,15 @@ impl RpcFailure {
     }
 }
 
+/// What of a URL may be told: its host; of a socket file that it is one.
+pub(super) fn host(url: &Url) -> &str {
+    let host = url.host_str().filter(|host| !host.is_empty());
+    host.unwrap_or("a socket file")
+}
+
 /// The text, shortened, with every trace of the URL beyond its host taken out.
 fn without(url: &Url, text: &str) -> String {
-    let host = url.host_str().unwrap_or("the node");
+    let host = host(url);
     let mut text = text.replace(url.as_str(), host);
     let path = url.path();
     for part in [

@@ -15,13 +15,15 @@ use crate::stack::{Stack, StackOptions};
 /// `[indexer]`, `[gateway]` and `[verifier]`, or in the environment; see `x402 gateway --help` and so on.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
-    /// The chain node's JSON-RPC URL. Several, separated by commas: the indexer fails over, the gateway uses the first.
+    /// The chain node's JSON-RPC URL. Several, separated by commas: the indexer fails over and takes WebSocket URLs and socket
+    /// files too, the gateway uses the first over HTTP.
     #[arg(
         long,
         env = "X402_RPC_URL",
         hide_env_values = true,
         required = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = x402_indexer::config::endpoint_url
     )]
     rpc_url: Vec<Url>,
     /// ClickHouse's HTTP URL.

@@ -39,6 +39,8 @@ pub struct ChainOptions {
     pub block_seconds: Option<u64>,
     /// File to continue from and to save to; nothing outlives the process when `None`.
     pub state: Option<PathBuf>,
+    /// Socket file that it answers at too; at most some 100 characters, which the system sets.
+    pub ipc: Option<PathBuf>,
 }
 
 /// A running local chain. Dropping it kills it.
@@ -199,6 +201,9 @@ impl Service for Anvil<'_> {
                 "--state-interval".into(),
                 "1".into(),
             ]);
+        }
+        if let Some(ipc) = &self.options.ipc {
+            arguments.extend(["--ipc".into(), ipc.into()]);
         }
         Ok(Program {
             path: self.path.clone(),

@@ -11,7 +11,7 @@ use x402_schemas::{
     transfer::{Transfer, TransferKind},
 };
 use x402_tests::{
-    shared::run,
+    shared::{run, shared},
     world::{World, amount, eventually},
 };
 
@@ -145,6 +145,33 @@ fn the_index_equals_the_chain_after_reorgs_live_and_while_down() {
             }
             world.chain().mine(1).await.unwrap();
             assert_index_equals_the_chain(&world).await;
+        }
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_web_socket_and_a_socket_file_serve_as_endpoints() {
+    run(async {
+        let mut world = World::on_own_chain(EXE, "sockets").await;
+        let http = world.chain().url.clone();
+        let mut web_socket = http.clone();
+        web_socket.set_scheme("ws").unwrap();
+        let file = shared(EXE).await.socket_file("sockets");
+        let file = url::Url::from_file_path(file).unwrap();
+        for endpoint in [web_socket, file] {
+            world.stop().await;
+            world.options.rpc_urls = vec![endpoint, http.clone()];
+            world.restart().await;
+            let paid = world.token.mint(world.pay_to, amount("1")).await.unwrap();
+            assert_eq!(transfers_of(&world, &paid).await.len(), 1);
+            let config = IndexerConfig {
+                rpc_url: world.options.rpc_urls[..1].to_vec(),
+                ..config(&world)
+            };
+            let head = world.chain().rpc().get_block_number().await.unwrap();
+            let report = x402_indexer::audit(&config, 0, head).await.unwrap();
+            assert!(report.is_clean(), "{report:?}");
         }
         world.stop().await;
     });
