@@ -60,6 +60,7 @@ impl Shared {
             port: None,
             block_seconds: None,
             state: None,
+            ipc: None,
         };
         let chain = Chain::start(&launcher, tools.anvil.clone(), &options).await;
         let options = ClickHouseOptions {

@@ -207,6 +207,7 @@ impl Servers {
             port: args.ports.child(8545),
             block_seconds: Some(BLOCK_SECONDS),
             state: Some(args.data_dir.join("chain/state.json")),
+            ipc: None,
         };
         let chain = Chain::start(&launcher, tools.anvil, &options).await?;
         done(
