@@ -5,7 +5,7 @@ use alloy::{
     providers::Provider,
 };
 use clap::FromArgMatches;
-use x402_indexer::{AuditReport, IndexerConfig};
+use x402_indexer::{AuditReport, IndexerConfig, config::endpoint_url};
 use x402_schemas::{
     index::Change,
     transfer::{Transfer, TransferKind},
@@ -158,7 +158,7 @@ fn a_web_socket_and_a_socket_file_serve_as_endpoints() {
         let mut web_socket = http.clone();
         web_socket.set_scheme("ws").unwrap();
         let file = shared(EXE).await.socket_file("sockets");
-        let file = url::Url::from_file_path(file).unwrap();
+        let file = endpoint_url(file.to_str().unwrap()).unwrap();
         for endpoint in [web_socket, file] {
             world.stop().await;
             world.options.rpc_urls = vec![endpoint, http.clone()];
