@@ -131,6 +131,7 @@ impl Indexer {
         let writer = |seq| {
             Writer::new(
                 client.clone(),
+                network,
                 seq,
                 Arc::clone(&metrics),
                 readiness.clone(),

@@ -65,6 +65,16 @@ pub(crate) enum Halt {
         /// The block that the chain has now.
         chain: B256,
     },
+    /// Two writers would publish different batches under one number.
+    #[error(
+        "batch {found} was published by another process after our {ours}; only one indexer may write, and a repair only while none runs: stop the other and start this one again, it goes on from the last batch"
+    )]
+    OtherWriter {
+        /// The last batch of ours.
+        ours: u64,
+        /// The last batch there is.
+        found: u64,
+    },
 }
 
 /// Why a round came to nothing.
@@ -223,8 +233,18 @@ impl Run {
         Err(halt.into())
     }
 
+    /// Halts if somebody else has published. Asked before anything is written, while the chain is read.
+    async fn must_be_alone(&self) -> Result<(), RoundError> {
+        let (ours, found) = (self.writer.seq(), self.writer.newest_seq().await?);
+        if found == ours {
+            return Ok(());
+        }
+        Err(Halt::OtherWriter { ours, found }.into())
+    }
+
     /// Removes the blocks above `ancestor`: in the index first, in memory last.
     async fn retract(&mut self, ancestor: Header, depth: u64) -> Result<Pace, RoundError> {
+        self.must_be_alone().await?;
         let (seq, last) = (self.writer.seq(), self.window.tip().number);
         let transfers = self.stored.transfers_above(ancestor.number, seq).await?;
         let blocks = self.stored.blocks_above(ancestor.number, seq).await?;

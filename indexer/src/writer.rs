@@ -16,7 +16,10 @@ use backon::{ExponentialBuilder, Retryable};
 use clickhouse::{Client, Compression, RowOwned, RowWrite, error::Error};
 use futures::future;
 use tokio::sync::watch;
-use x402_schemas::index::{CommitRow, TransferRow};
+use x402_schemas::{
+    index::{CommitRow, TransferRow},
+    network::Network,
+};
 use x402_service::admin::Readiness;
 
 use crate::{batch::Batch, metrics::Metrics};
@@ -35,6 +38,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Writes one chain's index. There must be no other writer of that chain.
 pub struct Writer {
     client: Client,
+    chain_id: u64,
     seq: u64,
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -45,6 +49,7 @@ impl Writer {
     /// A writer that goes on after batch `seq`.
     pub fn new(
         client: Client,
+        network: Network,
         seq: u64,
         metrics: Arc<Metrics>,
         readiness: Readiness,
@@ -57,6 +62,7 @@ impl Writer {
                 .with_setting("optimize_on_insert", "0")
                 // A batch is one insert, and on disk when it is acknowledged: nothing waits to be flushed together.
                 .with_setting("async_insert", "0"),
+            chain_id: network.chain_id(),
             seq,
             metrics,
             readiness,
@@ -67,6 +73,12 @@ impl Writer {
     /// The last published batch.
     pub const fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// The last batch that anybody published. Another than ours means that somebody else writes.
+    pub async fn newest_seq(&self) -> Result<u64, Error> {
+        let query = "SELECT max(seq) FROM commits WHERE chain_id = ?";
+        timely(self.client.query(query).bind(self.chain_id).fetch_one()).await
     }
 
     /// Writes and publishes a batch; returns when readers see it.

@@ -164,7 +164,7 @@ fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
 async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Demo(args) => Box::pin(demo::run(args, tree)).await,
+        Command::Demo(args) => demo::run(args, tree).await,
         Command::Node(args) => node::run(args, tree).await,
         Command::Indexer(args) => services::run_indexer(args).await,
         Command::Gateway(args) => services::run_gateway(args).await,

@@ -95,7 +95,9 @@ impl Stack {
         let (indexer_ready, gateway_ready, verifier_ready) = (starting(), starting(), starting());
 
         let config = of_service(tree, "indexer", &flags.indexer())?;
-        let indexer = Indexer::start(&config, &registry, indexer_ready.clone(), wake, tasks)
+        let indexer = Indexer::start(&config, &registry, indexer_ready.clone(), wake, tasks);
+        // The largest of the futures held here.
+        let indexer = Box::pin(indexer)
             .await
             .context("the indexer did not start")?;
         let network = indexer.network();

@@ -127,6 +127,7 @@ impl<'a> Mending<'a> {
             tip,
             writer: Writer::new(
                 client,
+                opened.chain.reader.network,
                 tip.seq,
                 Arc::new(metrics),
                 Readiness::starting("repairing"),

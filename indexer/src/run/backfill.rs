@@ -55,7 +55,7 @@ impl Run {
     ) -> Result<Pace, RoundError> {
         let tip = self.window.tip();
         // Ranges are linked to each other by their headers; the tip that the first one follows must still be on the chain.
-        let seen = self.source.block(tip.number).await?.header;
+        let (seen, ()) = futures::try_join!(self.seen(tip.number), self.must_be_alone())?;
         if advance(&self.window, &seen) != Step::Current {
             return self.leave_branch(seen).await;
         }
@@ -85,6 +85,10 @@ impl Run {
                 (Then::More | Then::End, None) => return Ok(Pace::Again),
             }
         }
+    }
+
+    async fn seen(&self, number: u64) -> Result<Header, RoundError> {
+        Ok(self.source.block(number).await?.header)
     }
 
     /// Publishes a load, and meanwhile loads the next one from the lane that is given; then hands back the rows that are

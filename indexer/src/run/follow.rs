@@ -66,10 +66,11 @@ impl Run {
         }
         // What does not follow is from another branch: the next round sees to it.
         blocks.truncate(linked);
-        let (finalized, found) = futures::try_join!(
-            self.source.finalized(head.header.number),
-            self.transfers_in(&blocks)
-        )?;
+        let read = async {
+            let finalized = self.source.finalized(head.header.number);
+            Ok(futures::try_join!(finalized, self.transfers_in(&blocks))?)
+        };
+        let ((finalized, found), ()) = futures::try_join!(read, self.must_be_alone())?;
         self.finalized = self.finalized.max(finalized);
         let headers: Vec<Header> = blocks.iter().map(|block| block.header).collect();
         let from = tip.number.saturating_add(1);

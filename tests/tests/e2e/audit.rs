@@ -216,6 +216,35 @@ fn a_repair_is_refused_while_the_indexer_writes_and_on_a_branch_that_the_chain_l
 }
 
 #[test]
+fn an_indexer_halts_when_somebody_else_has_published() {
+    run(async {
+        let world = World::on_own_chain(EXE, "two-writers").await;
+        let transfers = stopped_with_five_transfers(&world, 1).await;
+        let indexer = tokio::process::Command::new(EXE)
+            .args(["indexer", "--admin-listen", "127.0.0.1:0"])
+            .args(["--poll-ms", "50", "--rpc-url", world.chain().url.as_str()])
+            .args(["--clickhouse-url", world.options.clickhouse_url.as_str()])
+            .args(["--clickhouse-database", &world.options.database])
+            .args(["--token", &world.token.address.to_checksum(None)])
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        world.chain().mine(1).await.unwrap();
+        world.caught_up().await;
+        // It has nothing to do now, so that nobody can see that it is there.
+        delete_rows(&world, "transfers", transfers[4].block_number).await;
+        let repaired = repair(&world).await.unwrap();
+        assert!(repaired.after.is_clean(), "{repaired:?}");
+        world.chain().mine(1).await.unwrap();
+        let ended = indexer.wait_with_output().await.unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success(), "{told}");
+        assert!(told.contains("published by another process"), "{told}");
+    });
+}
+
+#[test]
 fn the_audit_command_exits_one_names_what_differs_and_repairs() {
     run(async {
         let world = World::on_own_chain(EXE, "repair-command").await;
