@@ -47,6 +47,11 @@ impl Measured {
         (self.ours_cpu_s + self.clickhouse_cpu_s + self.merges_cpu_s) / self.logs * 1e6
     }
 
+    /// ClickHouse's part of them.
+    pub(crate) fn clickhouse_cpu_s_per_m(&self) -> f64 {
+        (self.clickhouse_cpu_s + self.merges_cpu_s) / self.logs * 1e6
+    }
+
     fn print(&self, name: &str) {
         let per_m = |seconds: f64| seconds / self.logs * 1e6;
         println!(

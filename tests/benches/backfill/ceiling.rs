@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{chain::TOKEN, mock::Mock};
+use crate::{chain::TOKEN, mock::Mock, process::Process};
 
 /// Requests at a time.
 const CONCURRENCY: usize = 4;
@@ -27,10 +27,27 @@ struct Log<'a> {
     transaction_hash: &'a str,
 }
 
-/// Logs a second over `blocks` blocks in ranges of `range`; decoded or not.
-pub(crate) async fn logs_per_s(mock: &Mock, blocks: u64, range: u64, decoded: bool) -> f64 {
+/// What a reader of logs that does nothing else reaches, in one process with the node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ceiling {
+    pub(crate) logs_per_s: f64,
+    /// CPU seconds for a million logs, the node's included.
+    pub(crate) cpu_s_per_m: f64,
+}
+
+impl Ceiling {
+    /// Logs a second if every core did nothing but this and as much of other work for each million logs.
+    pub(crate) fn beside(self, cpu_s_per_m: f64) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores as f64 * 1e6 / (self.cpu_s_per_m + cpu_s_per_m)
+    }
+}
+
+/// Reads the logs of `blocks` blocks in ranges of `range`; decoded or not.
+pub(crate) async fn read(mock: &Mock, blocks: u64, range: u64, decoded: bool) -> Ceiling {
     let client = reqwest::Client::new();
-    let began = Instant::now();
+    let own = Process(std::process::id());
+    let (began, cpu_before) = (Instant::now(), own.cpu_seconds());
     let requests = (0..blocks.div_ceil(range)).map(|index| {
         let (from, to) = (index * range + 1, ((index + 1) * range).min(blocks));
         let filter = json!({"fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"), "address": TOKEN});
@@ -51,7 +68,10 @@ pub(crate) async fn logs_per_s(mock: &Mock, blocks: u64, range: u64, decoded: bo
         .await;
     let total = mock.total(blocks);
     assert!(!decoded || u64::try_from(rows).unwrap() == total);
-    total as f64 / began.elapsed().as_secs_f64()
+    Ceiling {
+        logs_per_s: total as f64 / began.elapsed().as_secs_f64(),
+        cpu_s_per_m: (own.cpu_seconds() - cpu_before) / total as f64 * 1e6,
+    }
 }
 
 /// Rows of bytes; how many.
