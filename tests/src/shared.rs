@@ -4,11 +4,14 @@
 //! runtime that made them. They die with the process, however it ends.
 
 use std::{
+    env, fs, io,
     path::{Path, PathBuf},
+    process,
     sync::LazyLock,
 };
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::OnceCell};
 use x402::local::{
     chain::{Chain, ChainOptions},
@@ -16,6 +19,9 @@ use x402::local::{
     clickhouse::{ClickHouse, ClickHouseOptions},
     install::{self, Tools},
 };
+
+/// Of the folders of test runs; the process's id follows.
+const FOLDER_PREFIX: &str = "x402-tests-";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
@@ -37,7 +43,7 @@ pub struct Shared {
     pub chain: Chain,
     /// ClickHouse; a database for each test.
     pub clickhouse: ClickHouse,
-    folder: tempfile::TempDir,
+    folder: TempDir,
 }
 
 /// Runs a test on the shared runtime.
@@ -52,7 +58,7 @@ pub async fn shared(exe: &str) -> &'static Shared {
 
 impl Shared {
     async fn start(exe: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = own_folder().expect("a temporary folder can be made");
         let launcher = Launcher::new(PathBuf::from(exe)).expect("children can be started");
         let tools = tools().await;
         let options = ChainOptions {
@@ -95,6 +101,22 @@ impl Shared {
             .await
             .expect("a chain node starts")
     }
+}
+
+/// A folder for this process. What a static holds is never dropped, so it takes away those of processes that are gone.
+fn own_folder() -> io::Result<TempDir> {
+    for entry in fs::read_dir(env::temp_dir())?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name
+            .strip_prefix(FOLDER_PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Somebody else may be taking it away as well.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let prefix = format!("{FOLDER_PREFIX}{}-", process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir()
 }
 
 /// The tools, installed on first use into the folder that the demo uses too.
