@@ -47,7 +47,7 @@ pub struct IndexerConfig {
     /// Most blocks that one request for logs covers; halved when the node refuses
     #[arg(long, env = "X402_MAX_RANGE", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub max_range: u64,
-    /// Ranges of blocks that a backfill reads side by side
+    /// Most ranges of blocks that a backfill reads side by side; halved while an endpoint has too much to do
     #[arg(long, env = "X402_FETCH_CONCURRENCY", default_value_t = 3, value_parser = fetch_concurrency)]
     pub fetch_concurrency: usize,
     /// Check the token's logs of every block against the block's receipts, and those against its header; a node that

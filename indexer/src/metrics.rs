@@ -52,6 +52,7 @@ pub struct Metrics {
     pub lag_blocks: IntGauge,
     pub lag_seconds: IntGauge,
     pub range_blocks: IntGauge,
+    pub range_width: IntGauge,
     pub rows_total: IntCounter,
     pub retracted_total: IntCounter,
     pub commits_total: IntCounter,
@@ -125,6 +126,7 @@ impl Metrics {
                 "Chain time between the last indexed block and the head.",
             )?,
             range_blocks: gauge("range_blocks", "Blocks per request for logs in backfill.")?,
+            range_width: gauge("range_width", "Requests for logs side by side in backfill.")?,
             rows_total: counter("rows_total", "Transfers added to the index.")?,
             retracted_total: counter(
                 "retracted_total",

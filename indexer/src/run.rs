@@ -25,10 +25,12 @@ mod follow;
 mod lane;
 mod progress;
 mod transfers;
+mod width;
 
 use follow::LowerHead;
 pub(crate) use progress::Progress;
 pub(crate) use transfers::{Reader, Times};
+pub(crate) use width::Width;
 
 /// A round in hand may finish within this when asked to stop; then it is dropped, which costs nothing but repetition.
 const STOP_GRACE: Duration = Duration::from_millis(1_500);
@@ -113,7 +115,7 @@ pub(crate) struct Run {
     pub(crate) finalized: u64,
     pub(crate) range: RangeSize,
     /// Ranges that are read side by side.
-    pub(crate) fetch_width: usize,
+    pub(crate) width: Width,
     pub(crate) poll: Duration,
     /// They shorten the wait for the next look at the chain.
     pub(crate) new_heads: NewHeads,
@@ -306,6 +308,9 @@ impl Run {
         self.metrics
             .range_blocks
             .set(metrics::gauge(self.range.blocks()));
+        self.metrics
+            .range_width
+            .set(i64::try_from(self.width.ranges()).unwrap_or(i64::MAX));
         let lag_seconds = head.time.saturating_sub(tip.time);
         self.metrics.lag_seconds.set(metrics::gauge(lag_seconds));
         if lag_blocks <= BACKFILL_BLOCKS {

@@ -103,6 +103,11 @@ impl Source {
         }
     }
 
+    /// How many requests met an endpoint that had too much to do, or gave no answer.
+    pub fn times_busy(&self) -> u64 {
+        self.endpoints.times_busy()
+    }
+
     /// The network that all endpoints are on.
     pub async fn network(&self) -> Result<Network, SourceError> {
         Ok(Network::from_chain_id(self.endpoints.chain_id().await?))

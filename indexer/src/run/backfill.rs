@@ -61,7 +61,7 @@ impl Run {
         }
         let from = tip.number.saturating_add(1);
         let reader = self.reader();
-        let mut lane = Lane::new(reader, self.range, self.fetch_width, from, self.finalized);
+        let mut lane = Lane::new(reader, self.range, self.width, from, self.finalized);
         let began = Instant::now();
         let mut load = Load::from(&mut lane, tip, stop, Vec::new()).await;
         // The memory of rows that are published serves the load after next: a batch's worth of fresh pages costs the
@@ -78,6 +78,7 @@ impl Run {
             let (then, next, published) = self.publish(load, next).await;
             spare = published;
             self.range = lane.size();
+            self.width = lane.width();
             self.report(head, Pace::Again);
             match (then, next) {
                 (Then::Failed(error), _) => return Err(error),

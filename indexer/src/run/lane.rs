@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Reader, transfers::Times};
+use super::{Reader, transfers::Times, width::Width};
 use crate::{decode::Found, range::RangeSize, reorg::Header, source::SourceError};
 
 /// One range, read and decoded.
@@ -21,12 +21,16 @@ pub(super) struct Passage {
     /// Its transfers.
     pub(super) found: Vec<Found>,
     logs: usize,
+    /// Some endpoint had too much to do meanwhile.
+    hindered: bool,
 }
 
 #[derive(Debug)]
 struct UnderWay {
     from: u64,
     to: u64,
+    /// Cuts of the width before it was begun.
+    cuts: u32,
     task: AbortOnDropHandle<Result<Passage, SourceError>>,
 }
 
@@ -35,7 +39,7 @@ struct UnderWay {
 pub(super) struct Lane {
     reader: Reader,
     size: RangeSize,
-    width: usize,
+    width: Width,
     next: u64,
     limit: u64,
     under_way: VecDeque<UnderWay>,
@@ -46,7 +50,7 @@ impl Lane {
     pub(super) fn new(
         reader: Reader,
         size: RangeSize,
-        width: usize,
+        width: Width,
         from: u64,
         limit: u64,
     ) -> Self {
@@ -56,13 +60,18 @@ impl Lane {
             width,
             next: from,
             limit,
-            under_way: VecDeque::with_capacity(width),
+            under_way: VecDeque::with_capacity(width.ranges()),
         }
     }
 
     /// The size of the next range, as far as this lane has learned.
     pub(super) const fn size(&self) -> RangeSize {
         self.size
+    }
+
+    /// How many ranges are read side by side by now.
+    pub(super) const fn width(&self) -> Width {
+        self.width
     }
 
     /// The next range; `None` when the limit is reached. Dropping the future loses nothing.
@@ -85,11 +94,15 @@ impl Lane {
                 // Too many blocks or logs for this node, most likely: it is asked for fewer.
                 Err(SourceError::Refused { .. }) => Some(None),
                 Ok(passage) => {
+                    self.width.read(front.cuts, passage.hindered);
                     self.size.answered(asked, passage.logs);
                     self.fill();
                     None
                 }
-                Err(_) => None,
+                Err(_) => {
+                    self.width.read(front.cuts, true);
+                    None
+                }
             };
             match fits {
                 Some(fits) if self.size.refused(asked, fits) => {
@@ -102,12 +115,13 @@ impl Lane {
     }
 
     fn fill(&mut self) {
-        while self.under_way.len() < self.width && self.next <= self.limit {
+        while self.under_way.len() < self.width.ranges() && self.next <= self.limit {
             let (from, to) = (self.next, self.size.end(self.next, self.limit));
             let task = tokio::spawn(passage(self.reader.clone(), from, to));
             self.under_way.push_back(UnderWay {
                 from,
                 to,
+                cuts: self.width.cuts(),
                 task: AbortOnDropHandle::new(task),
             });
             self.next = to.saturating_add(1);
@@ -116,6 +130,7 @@ impl Lane {
 }
 
 async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceError> {
+    let busy_before = reader.source.times_busy();
     let first = async { Ok(reader.source.block(from).await?.header) };
     let (first, range) = futures::try_join!(first, reader.source.range(from, to))?;
     let found = reader.transfers(&range.logs, &Times::new()).await?;
@@ -124,5 +139,6 @@ async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceEr
         end: range.end,
         found,
         logs: range.logs.len(),
+        hindered: reader.source.times_busy() != busy_before,
     })
 }

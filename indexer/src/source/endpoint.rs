@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +48,8 @@ pub(super) struct Endpoint {
     health: Mutex<Health>,
     rate: Option<Mutex<Rate>>,
     refuses_batches: AtomicBool,
+    /// Requests that it had too much to do for, or gave no answer to.
+    pub(super) busy: AtomicU64,
     pub(super) metrics: Arc<Metrics>,
     own_metrics: EndpointMetrics,
 }
@@ -90,6 +92,7 @@ impl Endpoint {
                 .rpc_rate
                 .map(|rate| Mutex::new(Rate::per_second(rate))),
             refuses_batches: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             metrics,
             own_metrics,
         }
@@ -185,6 +188,7 @@ impl Endpoint {
             // It answers, only not with this.
             Err(CallError::Refused { .. } | CallError::TooLong(_)) => (),
             Err(CallError::NoAnswer(_) | CallError::Busy(_) | CallError::Late(_)) => {
+                self.busy.fetch_add(1, Ordering::Relaxed);
                 if matches!(outcome, Err(CallError::Late(_))) {
                     // At most half of the time is spent on waiting in vain.
                     asked_rest = Some(sent.elapsed());

@@ -5,7 +5,7 @@
 //! repetitions, in time, and by a budget that all reads share.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -64,6 +64,12 @@ impl Endpoints {
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// How many requests met an endpoint that had too much to do, or gave no answer.
+    pub(super) fn times_busy(&self) -> u64 {
+        let busy = self.all.iter().map(|it| it.busy.load(Ordering::Relaxed));
+        busy.fold(0, u64::wrapping_add)
     }
 
     /// The chain that all of them are on. One that does not answer now is asked before it is used.
