@@ -41,6 +41,12 @@ pub enum Outcome {
     TooLong,
 }
 
+impl serde::Serialize for Method {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 /// The indexer's metrics.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each has its help text below")]
@@ -176,11 +182,11 @@ impl Metrics {
     }
 
     /// Counts JSON-RPC requests that ended together.
-    pub fn count_rpc(&self, method: Method, outcome: Outcome, requests: u64) {
+    pub fn count_rpc(&self, method: Method, outcome: Outcome) {
         self.rpc
             .requests_total
             .with_label_values(&[method.as_str(), outcome.as_str()])
-            .inc_by(requests);
+            .inc();
     }
 
     /// The metrics of the endpoint at this place in the settings.

@@ -72,10 +72,10 @@ const IN_FLIGHT: usize = 8;
 pub struct Range {
     /// The token's transfers and control events, in order.
     pub logs: Vec<TokenLog>,
+    /// The first block.
+    pub first: Header,
     /// The last block.
     pub end: Header,
-    /// How long the reply with the logs was.
-    pub bytes: usize,
 }
 
 /// Transactions of one block: its number, its hash, their hashes.
@@ -233,8 +233,8 @@ impl Source {
         Ok(Vec::new())
     }
 
-    /// The token's transfers and control events in a range of finalized blocks, and the range's last block, both from
-    /// one endpoint that has seen that block.
+    /// The token's transfers and control events in a range of finalized blocks, and the range's first and last block, all
+    /// from one node that has seen the last.
     pub async fn range(&self, from: u64, to: u64) -> Result<Range, SourceError> {
         let (token, verifies) = (self.token, self.verifies);
         self.endpoints

@@ -131,11 +131,10 @@ impl Lane {
 
 async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceError> {
     let busy_before = reader.source.times_busy();
-    let first = async { Ok(reader.source.block(from).await?.header) };
-    let (first, range) = futures::try_join!(first, reader.source.range(from, to))?;
+    let range = reader.source.range(from, to).await?;
     let found = reader.transfers(&range.logs, &Times::new()).await?;
     Ok(Passage {
-        first,
+        first: range.first,
         end: range.end,
         found,
         logs: range.logs.len(),

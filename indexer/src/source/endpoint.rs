@@ -16,12 +16,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    SourceError,
     allowance::Rate,
     failure::{CallError, RpcFailure, host},
     health::Health,
     transport::{Exchanged, Transport},
-    wire::{self, NoResult, Request},
+    wire::{self, Answers, NoResult, Request},
 };
 use crate::{
     config::IndexerConfig,
@@ -54,22 +53,6 @@ pub(super) struct Endpoint {
     own_metrics: EndpointMetrics,
 }
 
-/// A result, and how long its reply was.
-pub(super) struct Answer<T> {
-    pub(super) result: Option<T>,
-    pub(super) bytes: usize,
-}
-
-impl<T> Answer<T> {
-    /// The result of a method that never answers with `null`.
-    pub(super) fn result_of(self, method: Method) -> Result<T, SourceError> {
-        self.result.ok_or_else(|| SourceError::Refused {
-            method,
-            failure: RpcFailure::of_ours("the reply is null".to_owned()),
-        })
-    }
-}
-
 impl Endpoint {
     pub(super) fn new(
         index: usize,
@@ -98,51 +81,41 @@ impl Endpoint {
         }
     }
 
-    /// Asks once.
+    /// Asks once; `None` where the node says `null`.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         params: impl Serialize,
-    ) -> Result<Answer<T>, CallError> {
+    ) -> Result<Option<T>, CallError> {
         let request = Request::new(0, method, params);
-        self.exchange(method, &request, 1, |exchanged| {
-            let result = wire::result(exchanged.status, &exchanged.body)?;
-            Ok(Answer {
-                result,
-                bytes: exchanged.body.len(),
-            })
+        self.exchange(&[method], &request, |exchanged| {
+            wire::result(exchanged.status, &exchanged.body)
         })
         .await
     }
 
-    /// Asks for several things at once; the results in the order of `params`. `None` when the endpoint does not take, or
-    /// does not fully answer, several requests at a time.
+    /// Asks for several things at once, of one node even behind a balancer; the answers in the order of the requests.
+    /// `None` when the endpoint does not take, or does not fully answer, several requests at a time.
     pub(super) async fn batch<T: DeserializeOwned>(
         &self,
-        method: Method,
-        params: &[impl Serialize],
-    ) -> Result<Option<Vec<Option<T>>>, CallError> {
+        requests: &[Request<impl Serialize>],
+    ) -> Result<Option<Answers<T>>, CallError> {
         if self.refuses_batches.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let requests: Vec<_> = params
-            .iter()
-            .enumerate()
-            .map(|(id, params)| Request::new(id, method, params))
-            .collect();
-        let size = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let methods: Vec<_> = requests.iter().map(|request| request.method).collect();
         let outcome = self
-            .exchange(method, &requests, size, |exchanged| {
+            .exchange(&methods, &requests, |exchanged| {
                 wire::results(exchanged.status, &exchanged.body, requests.len())
             })
             .await;
         match outcome {
-            Err(CallError::Refused { failure, .. } | CallError::TooLong(failure)) => {
+            Err(CallError::Refused { code, failure }) if failure.refuses_batches(code) => {
                 if !self.refuses_batches.swap(true, Ordering::Relaxed) {
                     tracing::info!(
                         endpoint = self.name,
                         reply = %failure,
-                        "refuses several requests in one; asked one by one from now on"
+                        "refuses several requests in one; asked one by one from now on, so it must be one node and no balancer"
                     );
                 }
                 Ok(None)
@@ -151,14 +124,20 @@ impl Endpoint {
         }
     }
 
+    /// What the node refused within a batch, as if it had been asked alone.
+    pub(super) fn refusal(&self, why: NoResult) -> CallError {
+        CallError::from_reply(why, self.transport.url())
+    }
+
     /// Sends, receives, judges, and remembers how it went.
     async fn exchange<T>(
         &self,
-        method: Method,
+        methods: &[Method],
         request: &impl Serialize,
-        requests: u32,
         judge: impl FnOnce(&Exchanged) -> Result<T, NoResult>,
     ) -> Result<T, CallError> {
+        let method = methods.first().copied().unwrap_or(Method::ChainId);
+        let requests = u32::try_from(methods.len()).unwrap_or(u32::MAX);
         self.wait_for_turn(requests).await;
         let timer = self.metrics.rpc_seconds(method).start_timer();
         let sent = Instant::now();
@@ -182,7 +161,9 @@ impl Endpoint {
         let label = outcome
             .as_ref()
             .map_or_else(CallError::label, |_| Outcome::Ok);
-        self.metrics.count_rpc(method, label, requests.into());
+        for method in methods {
+            self.metrics.count_rpc(*method, label);
+        }
         match &outcome {
             Ok(_) => self.health().answered(),
             // It answers, only not with this.

@@ -98,6 +98,14 @@ impl SourceError {
     }
 }
 
+/// The result of a method that never answers with `null`.
+pub(super) fn there<T>(result: Option<T>, method: Method) -> Result<T, SourceError> {
+    result.ok_or_else(|| SourceError::Refused {
+        method,
+        failure: RpcFailure::of_ours("the reply is null".to_owned()),
+    })
+}
+
 impl CallError {
     /// Of a reply from the endpoint at `url`.
     pub(super) fn from_reply(why: NoResult, url: &Url) -> Self {
@@ -167,6 +175,13 @@ impl RpcFailure {
     /// Whether a contract refused the call, as opposed to a node that could not make it.
     pub(super) fn is_revert(&self) -> bool {
         self.0.to_ascii_lowercase().contains("revert")
+    }
+
+    /// Whether the server says that it takes one request at a time, as opposed to refusing what was asked.
+    pub(super) fn refuses_batches(&self, code: i64) -> bool {
+        // 0: refused by HTTP, before anybody read what was asked.
+        matches!(code, 0 | -32_600 | -32_601 | -32_700)
+            || self.0.to_ascii_lowercase().contains("batch")
     }
 
     /// The error and its causes in one line.

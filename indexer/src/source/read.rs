@@ -9,13 +9,16 @@ use alloy::{
     rpc::types::Filter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
     FINALITY_BLOCKS, IN_FLIGHT, Range, SourceError,
     endpoint::Endpoint,
+    failure::{CallError, there},
     hex::Quantity,
-    reply::{self, Block, BlockReply, Logs, TransactionReply},
+    reply::{self, Block, BlockReply, Logs, PartOfRange, TransactionReply},
+    wire::{NoResult, Request},
 };
 use crate::{
     decode::{Call, Calls, TokenLog},
@@ -26,7 +29,7 @@ impl Endpoint {
     pub(super) async fn chain_id(&self) -> Result<u64, SourceError> {
         let answer = self.call::<Quantity>(Method::ChainId, ()).await;
         let answer = answer.map_err(|error| error.answering(Method::ChainId))?;
-        let Quantity(chain_id) = answer.result_of(Method::ChainId)?;
+        let Quantity(chain_id) = there(answer, Method::ChainId)?;
         Ok(chain_id)
     }
 
@@ -35,7 +38,7 @@ impl Endpoint {
             .call::<Bytes>(Method::GetCode, (contract, "latest"))
             .await;
         let answer = answer.map_err(|error| error.answering(Method::GetCode))?;
-        Ok(!answer.result_of(Method::GetCode)?.is_empty())
+        Ok(!there(answer, Method::GetCode)?.is_empty())
     }
 
     pub(super) async fn decimals(&self, token: Address) -> Result<Option<U256>, SourceError> {
@@ -43,7 +46,7 @@ impl Endpoint {
         let call = HashMap::from([("to", token.to_string()), ("data", DECIMALS.to_owned())]);
         let answer = self.call::<Bytes>(Method::Call, (call, "latest")).await;
         let answer = answer.map_err(|error| error.answering(Method::Call))?;
-        let word = answer.result_of(Method::Call)?;
+        let word = there(answer, Method::Call)?;
         let word = <[u8; 32]>::try_from(word.as_ref()).ok();
         Ok(word.map(U256::from_be_bytes))
     }
@@ -99,7 +102,7 @@ impl Endpoint {
             .call::<BlockReply<B256>>(Method::GetBlockByNumber, (tag, false))
             .await
             .map_err(|error| error.answering(Method::GetBlockByNumber))?;
-        Ok(answer.result.map(|reply| reply.given_by(self.index)))
+        Ok(answer.map(|reply| reply.given_by(self.index)))
     }
 
     async fn whole_or_header<T: serde::de::DeserializeOwned>(
@@ -111,9 +114,7 @@ impl Endpoint {
             .call(Method::GetBlockByHash, (hash, whole))
             .await
             .map_err(|error| error.answering(Method::GetBlockByHash))?;
-        answer
-            .result
-            .ok_or_else(|| SourceError::UnknownBlock(hash.to_string()))
+        answer.ok_or_else(|| SourceError::UnknownBlock(hash.to_string()))
     }
 
     /// All logs of the token in this block; by its hash, so that a node without it cannot say "none".
@@ -130,12 +131,12 @@ impl Endpoint {
             .call::<Logs>(Method::GetLogs, (filter,))
             .await
             .map_err(|error| error.answering(Method::GetLogs))?;
-        let logs = answer.result_of(Method::GetLogs)?;
+        let logs = there(answer, Method::GetLogs)?;
         Ok(reply::of_block(token, &block.header, logs)?)
     }
 
-    /// The token's logs in the range, and its last block. The block is asked for after the logs: an endpoint that does
-    /// not know it cannot have known the logs either.
+    /// The token's logs in the range, its first and its last block: in one batch, so that they come from one node even
+    /// behind a balancer. A node that does not know the last block cannot have known the logs either.
     pub(super) async fn range(
         &self,
         token: Address,
@@ -149,28 +150,84 @@ impl Endpoint {
             .from_block(from)
             .to_block(to);
         let blocks = to.saturating_sub(from).saturating_add(1);
-        let answer = self
-            .call::<Logs>(Method::GetLogs, (filter,))
-            .await
-            .map_err(|error| error.answering_range(blocks))?;
-        let bytes = answer.bytes;
-        let logs = answer.result_of(Method::GetLogs)?;
-        let logs = reply::of_range(token, from, to, logs)?;
-        let end = self.block(to).await?.header;
+        let header = |id, number: u64| {
+            let params = json!([format!("{number:#x}"), false]);
+            Request::new(id, Method::GetBlockByNumber, params)
+        };
+        let asked = [
+            Request::new(0, Method::GetLogs, json!([filter])),
+            header(1, from),
+            header(2, to),
+        ];
+        let answers = self.batch::<PartOfRange>(&asked).await;
+        let answers = answers.map_err(|error| error.answering_range(blocks))?;
+        let (logs, first, end) = match answers.map(<[_; 3]>::try_from) {
+            Some(Ok([logs, first, end])) => {
+                let logs = logs.map_err(|why| self.refusal(why).answering_range(blocks))?;
+                (logs_of(logs)?, self.part(first, from)?, self.part(end, to)?)
+            }
+            Some(Err(_)) | None => Box::pin(self.range_one_by_one(&filter, from, to)).await?,
+        };
+        let (logs, end) = (reply::of_range(token, from, to, logs)?, end.header);
         reply::must_end_with(&logs, &end)?;
-        Ok(Range { logs, end, bytes })
+        Ok(Range {
+            logs,
+            first: first.header,
+            end,
+        })
+    }
+
+    /// The same of an endpoint that takes one request at a time. The blocks after the logs: it must know them by then.
+    async fn range_one_by_one(
+        &self,
+        filter: &Filter,
+        from: u64,
+        to: u64,
+    ) -> Result<(Logs, Block, Block), SourceError> {
+        let blocks = to.saturating_sub(from).saturating_add(1);
+        let logs = self.call::<Logs>(Method::GetLogs, (filter,)).await;
+        let logs = logs.map_err(|error| error.answering_range(blocks))?;
+        let logs = there(logs, Method::GetLogs)?;
+        let (first, end) = futures::try_join!(self.block(from), self.block(to))?;
+        Ok((logs, first, end))
+    }
+
+    /// A block of a range.
+    fn part(
+        &self,
+        answer: Result<Option<PartOfRange>, NoResult>,
+        number: u64,
+    ) -> Result<Block, SourceError> {
+        let method = Method::GetBlockByNumber;
+        match answer.map_err(|why| self.refusal(why).answering(method))? {
+            Some(PartOfRange::Block(block)) => {
+                let block = block.given_by(self.index);
+                block.must_be(number)?;
+                Ok(block)
+            }
+            Some(PartOfRange::Logs(_)) | None => Err(SourceError::UnknownBlock(number.to_string())),
+        }
     }
 
     /// What these transactions asked for, each with the block that it must be in.
     pub(super) async fn calls(&self, wanted: &[(B256, B256)]) -> Result<Calls, SourceError> {
-        let params: Vec<_> = wanted.iter().map(|(_, hash)| (hash,)).collect();
+        let requests: Vec<_> = wanted
+            .iter()
+            .enumerate()
+            .map(|(id, (_, hash))| Request::new(id, Method::GetTransaction, (hash,)))
+            .collect();
         let batched = if wanted.len() > 1 {
-            self.batch::<TransactionReply>(Method::GetTransaction, &params)
-                .await
-                .map_err(|error| error.answering(Method::GetTransaction))?
+            match self.batch::<TransactionReply>(&requests).await {
+                // They may be too long together.
+                Err(CallError::TooLong(_) | CallError::Refused { .. }) => None,
+                batched => batched.map_err(|error| error.answering(Method::GetTransaction))?,
+            }
         } else {
             None
         };
+        // Where one was refused, it will tell why when it is asked for alone.
+        let batched: Option<Vec<_>> =
+            batched.and_then(|answers| answers.into_iter().map(Result::ok).collect());
         if let Some(replies) = batched {
             return wanted
                 .iter()
@@ -185,7 +242,7 @@ impl Endpoint {
                     .call(Method::GetTransaction, (wanted.1,))
                     .await
                     .map_err(|error| error.answering(Method::GetTransaction))?;
-                call_in(*wanted, answer.result)
+                call_in(*wanted, answer)
             })
             .collect();
         stream::iter(one_by_one)
@@ -212,6 +269,14 @@ impl Endpoint {
     pub(super) fn end_probe(&self) {
         self.probed.store(false, Ordering::Release);
     }
+}
+
+fn logs_of(part: Option<PartOfRange>) -> Result<Logs, SourceError> {
+    let logs = part.and_then(|part| match part {
+        PartOfRange::Logs(logs) => Some(logs),
+        PartOfRange::Block(_) => None,
+    });
+    there(logs, Method::GetLogs)
 }
 
 fn call_in(

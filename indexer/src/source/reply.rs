@@ -16,7 +16,10 @@ use crate::{
 
 mod log;
 
+mod part;
+
 pub(super) use log::Logs;
+pub(super) use part::PartOfRange;
 
 /// How a node contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -186,6 +186,31 @@ async fn a_reply_longer_than_the_limit_is_not_read() {
 }
 
 #[tokio::test]
+async fn behind_a_balancer_the_logs_of_a_range_come_from_a_node_that_knows_its_end() {
+    // Each batch meets the next of two nodes, as a whole; one of them has stopped long before the range.
+    let (ahead, behind) = (honest(20), honest(3));
+    let turn = AtomicUsize::new(0);
+    let balancer = Node::start(move |method, params| {
+        let turn = turn.fetch_add(usize::from(method == "batch"), Ordering::Relaxed);
+        if turn.is_multiple_of(2) || params[0] == "latest" {
+            ahead(method, params)
+        } else {
+            behind(method, params)
+        }
+    })
+    .await;
+    let source = source(&[&balancer.url], &[]);
+    let mut whole = 0;
+    for _ in 0..4 {
+        match source.range(5, 9).await {
+            Ok(range) => whole += range.logs.len(),
+            Err(error) => assert!(matches!(error, SourceError::UnknownBlock(_)), "{error}"),
+        }
+    }
+    assert_eq!(whole, 2 * 5);
+}
+
+#[tokio::test]
 async fn a_refused_range_carries_the_providers_hint() {
     const WORDS: &str =
         r#"{"id":0,"error":{"code":-32602,"message":"query exceeds max block range 5"}}"#;

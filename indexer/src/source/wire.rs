@@ -10,7 +10,7 @@ use crate::metrics::Method;
 pub(super) struct Request<P> {
     jsonrpc: &'static str,
     id: usize,
-    method: &'static str,
+    pub(super) method: Method,
     params: P,
 }
 
@@ -65,7 +65,7 @@ impl<P: Serialize> Request<P> {
         Self {
             jsonrpc: "2.0",
             id,
-            method: method.as_str(),
+            method,
             params,
         }
     }
@@ -117,12 +117,15 @@ pub(super) fn result<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<Op
     }
 }
 
-/// The results of a batch of `size` requests, in their order; `None` where the batch was not answered request for request.
+/// The answers to the requests of a batch, each in its place.
+pub(super) type Answers<T> = Vec<Result<Option<T>, NoResult>>;
+
+/// The answers to a batch of `size` requests, in their order; `None` where it was not answered request for request.
 pub(super) fn results<T: DeserializeOwned>(
     status: u16,
     body: &[u8],
     size: usize,
-) -> Result<Option<Vec<Option<T>>>, NoResult> {
+) -> Result<Option<Answers<T>>, NoResult> {
     let replies = match serde_json::from_slice::<Vec<BatchedReply<T>>>(body) {
         Ok(replies) => replies,
         Err(error) if error.is_data() && body.trim_ascii_start().starts_with(b"[") => {
@@ -138,25 +141,19 @@ pub(super) fn results<T: DeserializeOwned>(
             };
         }
     };
-    let mut results: Vec<Option<T>> = std::iter::repeat_with(|| None).take(size).collect();
-    let mut answered = vec![false; size];
+    let mut answers: Vec<_> = std::iter::repeat_with(|| None).take(size).collect();
     for reply in replies {
-        if let Some(error) = reply.error {
-            let why = error.meaning();
-            if matches!(why, NoResult::Refused { .. }) {
-                // One of them was refused, not all: asked one by one it will tell why.
-                return Ok(None);
-            }
-            return Err(why);
-        }
-        if let (Some(result), Some(answered)) =
-            (results.get_mut(reply.id), answered.get_mut(reply.id))
-        {
-            *result = reply.result;
-            *answered = true;
+        let answer = match reply.error.map(ErrorReply::meaning) {
+            // One of them was refused, not all.
+            Some(why @ NoResult::Refused { .. }) => Err(why),
+            Some(why) => return Err(why),
+            None => Ok(reply.result),
+        };
+        if let Some(place) = answers.get_mut(reply.id) {
+            *place = Some(answer);
         }
     }
-    Ok(answered.into_iter().all(|it| it).then_some(results))
+    Ok(answers.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -204,13 +201,20 @@ mod tests {
         let case = |body: &str| results::<u8>(200, body.as_bytes(), 2);
         assert_eq!(
             case(r#"[{"id":1,"result":8},{"id":0,"result":null}]"#),
-            Ok(Some(vec![None, Some(8)]))
+            Ok(Some(vec![Ok(None), Ok(Some(8))]))
+        );
+        let refused = NoResult::Refused {
+            code: -32_000,
+            words: "no".to_owned(),
+        };
+        assert_eq!(
+            case(r#"[{"id":0,"result":1},{"id":1,"error":{"code":-32000,"message":"no"}}]"#),
+            Ok(Some(vec![Ok(Some(1)), Err(refused)]))
         );
         for partial in [
             "[]",
             r#"[{"id":0,"result":1},{"id":0,"result":1}]"#,
             r#"[{"id":0,"result":1},{"id":9,"result":1}]"#,
-            r#"[{"id":0,"result":1},{"id":1,"error":{"code":-32000,"message":"no"}}]"#,
             r#"{"id":0,"result":1}"#,
         ] {
             assert_eq!(case(partial), Ok(None), "{partial}");

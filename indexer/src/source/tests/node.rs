@@ -101,14 +101,17 @@ fn answer_one(request: &Value, answer: &Arc<Answer>, log: &Mutex<Vec<String>>) -
 
 /// Backwards: the order of a batch's replies is the node's.
 fn batch_of(batch: &[Value], answer: &Arc<Answer>, log: &Mutex<Vec<String>>) -> (Does, Value) {
-    let replies: Vec<Value> = batch
-        .iter()
-        .rev()
-        .map(|request| match answer_one(request, answer, log) {
+    let mut replies = Vec::new();
+    for request in batch.iter().rev() {
+        replies.push(match answer_one(request, answer, log) {
             (Does::Result(result), id) => json!({"id": id, "result": result}),
-            (_, id) => json!({"id": id, "error": {"code": -32000, "message": "no"}}),
-        })
-        .collect();
+            (Does::Error(code, message), id) => {
+                json!({"id": id, "error": {"code": code, "message": message}})
+            }
+            // What happens to one of them on the way happens to all.
+            broken => return broken,
+        });
+    }
     (Does::Http(200, "", json!(replies).to_string()), Value::Null)
 }
 

@@ -49,6 +49,9 @@ impl Node {
     }
 
     fn answer(&self, request: &Value) -> Value {
+        if let Some(requests) = request.as_array() {
+            return requests.iter().map(|one| self.answer(one)).collect();
+        }
         let result = match request["method"].as_str().unwrap() {
             "eth_chainId" => json!("0x1"),
             "eth_getBlockByNumber" | "eth_getBlockByHash" => self.header.clone(),
