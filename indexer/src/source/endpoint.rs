@@ -47,6 +47,8 @@ pub(super) struct Endpoint {
     health: Mutex<Health>,
     rate: Option<Mutex<Rate>>,
     refuses_batches: AtomicBool,
+    /// It has said that it does not know which block is final.
+    pub(super) knows_no_finality: AtomicBool,
     /// Requests that it had too much to do for, or gave no answer to.
     pub(super) busy: AtomicU64,
     pub(super) metrics: Arc<Metrics>,
@@ -75,6 +77,7 @@ impl Endpoint {
                 .rpc_rate
                 .map(|rate| Mutex::new(Rate::per_second(rate))),
             refuses_batches: AtomicBool::new(false),
+            knows_no_finality: AtomicBool::new(false),
             busy: AtomicU64::new(0),
             metrics,
             own_metrics,

@@ -121,6 +121,12 @@ impl CallError {
         }
     }
 
+    /// Whether the node says that it does not know a tag, as opposed to having trouble.
+    pub(super) const fn knows_no_tag(&self) -> bool {
+        const INTERNAL_ERROR: i64 = -32_603;
+        matches!(self, Self::Refused { code, .. } if *code != INTERNAL_ERROR)
+    }
+
     pub(super) const fn label(&self) -> Outcome {
         match self {
             Self::NoAnswer(_) | Self::Late(_) => Outcome::Unreachable,

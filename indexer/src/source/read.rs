@@ -23,7 +23,11 @@ use super::{
 use crate::{
     decode::{Call, Calls, TokenLog},
     metrics::Method,
+    reorg::Header,
 };
+
+/// How often a node may answer with nothing when it is asked what is final, before it is taken not to know.
+const NULL_ASKS: usize = 3;
 
 impl Endpoint {
     pub(super) async fn chain_id(&self) -> Result<u64, SourceError> {
@@ -62,14 +66,43 @@ impl Endpoint {
         Ok(block)
     }
 
+    /// The last final block as this node sees it, whose newest is `head`.
     pub(super) async fn finalized(&self, head: u64) -> Result<u64, SourceError> {
-        let finalized = match self.block_by_tag("finalized").await {
-            Ok(Some(block)) => block.header.number.min(head),
-            Ok(None) | Err(SourceError::Refused { .. }) => head.saturating_sub(FINALITY_BLOCKS),
-            Err(error) => return Err(error),
+        let mut asks: usize = 0;
+        let finalized = loop {
+            asks = asks.saturating_add(1);
+            let method = Method::GetBlockByNumber;
+            match self
+                .call::<BlockReply<B256>>(method, ("finalized", false))
+                .await
+            {
+                Ok(Some(block)) => {
+                    self.knows_no_finality.store(false, Ordering::Relaxed);
+                    break block.given_by(self.index).header.number.min(head);
+                }
+                // One reply without a block may be a node's hiccup, and what counts as final stays final.
+                Ok(None) if asks < NULL_ASKS => (),
+                Ok(None) => break self.assumed_final(head),
+                Err(error) if error.knows_no_tag() => break self.assumed_final(head),
+                Err(error) => return Err(error.answering(method)),
+            }
         };
         self.saw_finalized(finalized);
         Ok(finalized)
+    }
+
+    fn assumed_final(&self, head: u64) -> u64 {
+        self.knows_no_finality.store(true, Ordering::Relaxed);
+        head.saturating_sub(FINALITY_BLOCKS)
+    }
+
+    /// The block that says what is final, and how many blocks before it that is.
+    fn finality(&self) -> (&'static str, u64) {
+        if self.knows_no_finality.load(Ordering::Relaxed) {
+            ("latest", FINALITY_BLOCKS)
+        } else {
+            ("finalized", 0)
+        }
     }
 
     /// The safe block, if the node says which it is.
@@ -136,7 +169,8 @@ impl Endpoint {
     }
 
     /// The token's logs in the range, its first and its last block: in one batch, so that they come from one node even
-    /// behind a balancer. A node that does not know the last block cannot have known the logs either.
+    /// behind a balancer. The last block must be final to that node: one that stopped below it knows no logs, and one on a
+    /// dead branch others.
     pub(super) async fn range(
         &self,
         token: Address,
@@ -150,46 +184,49 @@ impl Endpoint {
             .from_block(from)
             .to_block(to);
         let blocks = to.saturating_sub(from).saturating_add(1);
-        let header = |id, number: u64| {
-            let params = json!([format!("{number:#x}"), false]);
-            Request::new(id, Method::GetBlockByNumber, params)
-        };
+        let (tag, above) = self.finality();
+        let header =
+            |id, block: &str| Request::new(id, Method::GetBlockByNumber, json!([block, false]));
         let asked = [
             Request::new(0, Method::GetLogs, json!([filter])),
-            header(1, from),
-            header(2, to),
+            header(1, &format!("{from:#x}")),
+            header(2, &format!("{to:#x}")),
+            header(3, tag),
         ];
         let answers = self.batch::<PartOfRange>(&asked).await;
         let answers = answers.map_err(|error| error.answering_range(blocks))?;
-        let (logs, first, end) = match answers.map(<[_; 3]>::try_from) {
-            Some(Ok([logs, first, end])) => {
-                let logs = logs.map_err(|why| self.refusal(why).answering_range(blocks))?;
-                (logs_of(logs)?, self.part(first, from)?, self.part(end, to)?)
-            }
-            Some(Err(_)) | None => Box::pin(self.range_one_by_one(&filter, from, to)).await?,
+        let Some(Ok([logs, first, end, last])) = answers.map(<[_; 4]>::try_from) else {
+            return Box::pin(self.range_one_by_one(token, &filter, from, to)).await;
         };
-        let (logs, end) = (reply::of_range(token, from, to, logs)?, end.header);
-        reply::must_end_with(&logs, &end)?;
-        Ok(Range {
-            logs,
-            first: first.header,
-            end,
-        })
+        let logs = logs.map_err(|why| self.refusal(why).answering_range(blocks))?;
+        let (first, end) = (self.part(first, from)?, self.part(end, to)?);
+        let last = last.map_err(|why| self.refusal(why));
+        if above == 0 && last.as_ref().is_err_and(CallError::knows_no_tag) {
+            self.knows_no_finality.store(true, Ordering::Relaxed);
+            return Box::pin(self.range(token, events, from, to)).await;
+        }
+        let last = last.map_err(|error| error.answering(Method::GetBlockByNumber))?;
+        let last = self.block_of(last, tag)?.header.number;
+        must_be_final(to, last.saturating_sub(above))?;
+        range_of(token, logs_of(logs)?, first.header, end.header)
     }
 
     /// The same of an endpoint that takes one request at a time. The blocks after the logs: it must know them by then.
     async fn range_one_by_one(
         &self,
+        token: Address,
         filter: &Filter,
         from: u64,
         to: u64,
-    ) -> Result<(Logs, Block, Block), SourceError> {
+    ) -> Result<Range, SourceError> {
         let blocks = to.saturating_sub(from).saturating_add(1);
+        let head = self.newest().await?.header.number;
+        must_be_final(to, self.finalized(head).await?)?;
         let logs = self.call::<Logs>(Method::GetLogs, (filter,)).await;
         let logs = logs.map_err(|error| error.answering_range(blocks))?;
         let logs = there(logs, Method::GetLogs)?;
         let (first, end) = futures::try_join!(self.block(from), self.block(to))?;
-        Ok((logs, first, end))
+        range_of(token, logs, first.header, end.header)
     }
 
     /// A block of a range.
@@ -198,14 +235,16 @@ impl Endpoint {
         answer: Result<Option<PartOfRange>, NoResult>,
         number: u64,
     ) -> Result<Block, SourceError> {
-        let method = Method::GetBlockByNumber;
-        match answer.map_err(|why| self.refusal(why).answering(method))? {
-            Some(PartOfRange::Block(block)) => {
-                let block = block.given_by(self.index);
-                block.must_be(number)?;
-                Ok(block)
-            }
-            Some(PartOfRange::Logs(_)) | None => Err(SourceError::UnknownBlock(number.to_string())),
+        let answer = answer.map_err(|why| self.refusal(why).answering(Method::GetBlockByNumber))?;
+        let block = self.block_of(answer, &number.to_string())?;
+        block.must_be(number)?;
+        Ok(block)
+    }
+
+    fn block_of(&self, part: Option<PartOfRange>, asked: &str) -> Result<Block, SourceError> {
+        match part {
+            Some(PartOfRange::Block(block)) => Ok(block.given_by(self.index)),
+            Some(PartOfRange::Logs(_)) | None => Err(SourceError::UnknownBlock(asked.to_owned())),
         }
     }
 
@@ -269,6 +308,20 @@ impl Endpoint {
     pub(super) fn end_probe(&self) {
         self.probed.store(false, Ordering::Release);
     }
+}
+
+/// A node to which the block is not final yet is behind, or on another branch.
+fn must_be_final(block: u64, last_final: u64) -> Result<(), SourceError> {
+    if block <= last_final {
+        return Ok(());
+    }
+    Err(SourceError::UnknownBlock(format!("{block} as final")))
+}
+
+fn range_of(token: Address, logs: Logs, first: Header, end: Header) -> Result<Range, SourceError> {
+    let logs = reply::of_range(token, first.number, end.number, logs)?;
+    reply::must_end_with(&logs, &end)?;
+    Ok(Range { logs, first, end })
 }
 
 fn logs_of(part: Option<PartOfRange>) -> Result<Logs, SourceError> {

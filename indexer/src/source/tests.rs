@@ -211,6 +211,48 @@ async fn behind_a_balancer_the_logs_of_a_range_come_from_a_node_that_knows_its_e
 }
 
 #[tokio::test]
+async fn a_range_is_read_of_a_node_to_which_it_is_final() {
+    let on_a_dead_branch = Node::start(|method, params| match params[0].as_str() {
+        Some("finalized") => honest(6)(method, params),
+        _ => honest(20)(method, params),
+    });
+    let knows_no_finality = |head| {
+        Node::start(move |method, params| match params[0].as_str() {
+            Some("finalized") => Does::Error(-39_001, "unknown block"),
+            _ => honest(head)(method, params),
+        })
+    };
+    let dead = on_a_dead_branch.await;
+    let (young, old) = (knows_no_finality(72).await, knows_no_finality(73).await);
+    for node in [&dead, &young] {
+        let alone = source(&[&node.url], &[]).range(5, 9).await;
+        assert!(
+            matches!(alone, Err(SourceError::UnknownBlock(_))),
+            "{alone:?}"
+        );
+    }
+    let all = source(&[&dead.url, &young.url, &old.url], &[]);
+    assert_eq!(all.range(5, 9).await.unwrap().logs.len(), 5);
+}
+
+#[tokio::test]
+async fn a_node_in_trouble_is_not_taken_for_one_that_knows_no_finality() {
+    let asks = AtomicUsize::new(0);
+    let troubled = Node::start(move |method, params| match params[0].as_str() {
+        Some("finalized") => match asks.fetch_add(1, Ordering::Relaxed) {
+            0 => Does::Error(-32_603, "Internal error"),
+            1 | 2 => Does::Result(Value::Null),
+            _ => honest(70)(method, params),
+        },
+        _ => honest(100)(method, params),
+    })
+    .await;
+    let source = source(&[&troubled.url], &[]);
+    assert!(source.finalized(100).await.is_err());
+    assert_eq!(source.finalized(100).await.unwrap(), 70);
+}
+
+#[tokio::test]
 async fn a_refused_range_carries_the_providers_hint() {
     const WORDS: &str =
         r#"{"id":0,"error":{"code":-32602,"message":"query exceeds max block range 5"}}"#;

@@ -170,14 +170,14 @@ pub(super) fn log(number: u64, index: u64) -> Value {
     })
 }
 
-/// A node of chain 1 at block `head`, with one log in every block.
+/// A node of chain 1 at block `head`, which is final, with one log in every block.
 pub(super) fn honest(head: u64) -> impl Fn(&str, &Value) -> Does + Send + Sync {
     let number = |value: &Value| u64::from_str_radix(value.as_str()?.get(2..)?, 16).ok();
     move |method, params| {
         Does::Result(match (method, params[0].as_str()) {
             ("eth_chainId", _) => json!("0x1"),
             ("eth_getBlockByNumber", Some("latest")) => block(head),
-            ("eth_getBlockByNumber", Some("finalized")) => block(head.saturating_sub(2)),
+            ("eth_getBlockByNumber", Some("finalized")) => block(head),
             ("eth_getBlockByNumber", _) => match number(&params[0]) {
                 Some(number) if number <= head => block(number),
                 _ => Value::Null,
