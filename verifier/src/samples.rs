@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use x402_schemas::{
     api::{
+        confirmations::Confirmations,
         directory::{Directory, DirectoryKey, DirectoryProvider},
         owner::Payee,
         provider::VerifyRequest,
@@ -91,6 +92,8 @@ pub(crate) fn request(claims: &ProofClaims, proof: String) -> VerifyRequest {
         network: Some(claims.network),
         resource: Some(claims.resource.clone()),
         min_confirmations: None,
+        finalized: None,
+        wait_ms: None,
         claim: None,
         attempt: None,
     }
@@ -121,6 +124,7 @@ pub(crate) fn provider(id: &str, payees: &[Address]) -> (DirectoryProvider, ApiK
             key_id: key.key_id().to_owned(),
             hash: key.hash(&PEPPER),
         }],
+        confirmations: Confirmations::default(),
     };
     (provider, key)
 }

@@ -138,6 +138,8 @@ impl Inner {
             network: Some(terms.network),
             resource: Some(terms.resource.clone()),
             min_confirmations: Some(self.min_confirmations),
+            finalized: None,
+            wait_ms: None,
             claim: Some(true),
             attempt: Some(attempt.name().to_owned()),
         }
