@@ -20,6 +20,9 @@ pub mod world;
 /// A paid API of the kind that providers run.
 pub mod api;
 
+/// What processes have used, for benches.
+pub mod process;
+
 /// Requests below the SDKs, for what the SDKs would never send.
 pub mod raw;
 
