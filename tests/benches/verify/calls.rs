@@ -63,21 +63,21 @@ pub(crate) fn mixed(payments: &Payments, proofs: &[String], every: u64) -> Arc<[
         .collect()
 }
 
-/// All of them in batches, the items of one batch from one provider.
+/// All of them in batches, the items of one batch from one provider, the providers in turn.
 pub(crate) fn batches(payments: &Payments, proofs: &[String], size: usize) -> Arc<[Call]> {
     let sellers = payments.sellers.len();
     let mut calls = Vec::new();
-    for seller in 0..sellers {
-        let of_seller: Vec<usize> = (seller..proofs.len()).step_by(sellers).collect();
-        for batch in of_seller.chunks(size) {
+    for first in (0..proofs.len()).step_by(sellers * size) {
+        let last = proofs.len().min(first + sellers * size);
+        for seller in 0..sellers {
+            let batch = (first + seller..last).step_by(sellers);
             let items: Vec<String> = batch
-                .iter()
-                .map(|index| item(number(*index), &proofs[*index], PRICE, Claim::On, payments))
+                .map(|index| item(number(index), &proofs[index], PRICE, Claim::On, payments))
                 .collect();
             let body = format!(r#"{{"items":[{}]}}"#, items.join(","));
             calls.push(Call {
                 bytes: post("/verify/batch", Some(&payments.sellers[seller]), &body),
-                expected: Expected::AllVerified(batch.len()),
+                expected: Expected::AllVerified(items.len()),
             });
         }
     }
