@@ -21,7 +21,7 @@ use x402_service::{
     serve::{Limits, with_limits},
 };
 
-use crate::{Verifier, batch, principal, verify};
+use crate::{Verifier, batch, principal, revocations, verify};
 
 /// A proof has at most 8 KiB; the rest of a request is small.
 const VERIFY_BODY_BYTES: usize = 64 * 1024;
@@ -41,6 +41,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
     let routes = Router::new()
         .route("/verify", post(verify::verify))
         .route("/verify/batch", batch)
+        .route("/revocations", get(revocations::list))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi))
         .route("/docs", get(docs::page))
@@ -81,7 +82,7 @@ async fn openapi() -> Response {
         title = "x402 verifier",
         description = "Does this proof pay this invoice? Answers come from an index of the chain. Refusals are 200 with verified=false and the first reason that holds."
     ),
-    paths(verify::verify, batch::verify_batch, jwks),
+    paths(verify::verify, batch::verify_batch, revocations::list, jwks),
     modifiers(&ProviderKey)
 )]
 struct ApiDoc;

@@ -30,6 +30,7 @@ pub(crate) const SERVED: Served = Served {
     network: Network::DEVNET,
     token: TOKEN,
     block_time_ms: 12_000,
+    max_age_seconds: None,
 };
 const PEPPER: Pepper = Pepper::new(B256::repeat_byte(9));
 
@@ -77,7 +78,7 @@ pub(crate) fn transfer(claims: &ProofClaims) -> Transfer {
         from: claims.payer,
         to: claims.pay_to,
         amount: claims.amount,
-        memo: Some(Statement::of(claims.clone()).invoice_hash),
+        memo: Some(Statement::of(String::new(), claims.clone()).invoice_hash()),
         kind: TransferKind::Payment,
     }
 }
