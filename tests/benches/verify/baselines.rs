@@ -15,9 +15,12 @@ use alloy::primitives::{Address, B256, U256, b256};
 use axum::{Json, Router, extract::State, routing::post};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use x402_tests::process::Process;
+use x402_tests::{
+    market::payments::{PRICE, Paid, Payments, block, block_hash},
+    process::Process,
+};
 
-use crate::payments::{PRICE, Payments, block, block_hash};
+use crate::PROVIDERS;
 
 /// Payments that the node has receipts of.
 pub(crate) const RECEIPTS: u64 = 20_000;
@@ -208,7 +211,7 @@ async fn node(
 }
 
 fn receipts() -> HashMap<B256, String> {
-    let payments = Payments::new();
+    let payments = Payments::to(PROVIDERS, Paid::EachSeller);
     let receipt = |number: u64| {
         let transfer = payments.transfer(number);
         let (hash, block_hash) = (transfer.id.tx_hash, block_hash(transfer.block_number));

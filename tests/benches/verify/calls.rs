@@ -2,10 +2,9 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use crate::{
-    load::{Call, Expected},
-    payments::{PRICE, Payments, Seller, invoice_id, resource},
-};
+use x402_tests::market::payments::{PRICE, Payments, Seller, invoice_id, resource};
+
+use crate::load::{Call, Expected};
 
 /// Whether a good proof is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +101,7 @@ pub(crate) fn item(
     payments: &Payments,
 ) -> String {
     let mut text = String::with_capacity(proof.len() + 512);
-    let (claim, pay_to) = (claim == Claim::On, payments.seller(number).payee);
+    let (claim, pay_to) = (claim == Claim::On, payments.pay_to(number));
     write!(
         text,
         r#"{{"proof":"{proof}","invoiceId":"{}","amount":"{amount}","payTo":"{pay_to}","network":"devnet","resource":"{}","minConfirmations":1,"claim":{claim},"attempt":"{number:032x}"}}"#,

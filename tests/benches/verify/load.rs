@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::payments::payment_id;
+use x402_tests::market::payments::payment_id;
 
 /// More than any answer of a single request; batches grow it.
 const BUFFER: usize = 16 * 1_024;

@@ -22,21 +22,15 @@
 use std::sync::Arc;
 
 use x402_tests::{
+    market::{
+        gateway::Gateway,
+        index::Index,
+        payments::{PRICE, Paid, Payments},
+        verifier::Verifier,
+    },
     process::load,
     shared::{Shared, run, shared},
 };
-
-/// Payments, providers and proofs.
-mod payments;
-
-/// What the verifier follows of the gateway.
-mod gateway;
-
-/// What it reads of the chain.
-mod index;
-
-/// The verifier under measurement.
-mod verifier;
 
 /// Requests, made beforehand.
 mod calls;
@@ -57,15 +51,16 @@ mod singles;
 mod misses;
 
 use baselines::{Baseline, FLOOR_ANSWER, PAID};
-use gateway::Gateway;
 use meter::{Measured, Meter};
-use payments::Payments;
 
 /// The binary that is measured.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");
 
 /// Connections of the load generator, for the verifier and for the baselines alike.
 pub(crate) const CONNECTIONS: usize = 256;
+
+/// Providers that ask.
+pub(crate) const PROVIDERS: u64 = 20;
 
 /// Unique proofs of each scenario unless said otherwise.
 const PROOFS: u64 = 150_000;
@@ -104,6 +99,25 @@ struct Bar {
     miss_many_ms: Option<f64>,
 }
 
+/// A verifier whose claims lie beside the build: on a disk, not in a memory file system.
+pub(crate) async fn verifier(
+    shared: &Shared,
+    world: &World,
+    index: &Index,
+    flags: &[&str],
+) -> Verifier {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    Verifier::start(
+        EXE,
+        folder,
+        &shared.clickhouse.url,
+        &world.gateway,
+        index,
+        flags,
+    )
+    .await
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(at) = words.iter().position(|word| word == "--serve") {
@@ -116,7 +130,7 @@ fn main() {
 async fn measure(only: Option<String>) {
     let wants = |scenario: &str| only.as_ref().is_none_or(|only| only == scenario);
     let shared = shared(EXE).await;
-    let payments = Payments::new();
+    let payments = Payments::to(PROVIDERS, Paid::EachSeller);
     let count = number("X402_BENCH_PROOFS", PROOFS);
     let proofs = payments.proofs(0..count);
     let gateway = Gateway::start(&payments, &proofs);
@@ -177,15 +191,7 @@ async fn misses(shared: &Shared, world: &World, bar: &mut Bar) {
 async fn floor(world: &World) -> Measured {
     let bodies: Vec<String> = (0..10_000)
         .zip(&world.proofs)
-        .map(|(number, proof)| {
-            calls::item(
-                number,
-                proof,
-                payments::PRICE,
-                calls::Claim::On,
-                &world.payments,
-            )
-        })
+        .map(|(number, proof)| calls::item(number, proof, PRICE, calls::Claim::On, &world.payments))
         .collect();
     let calls = calls::constant("/verify", &bodies, FLOOR_ANSWER);
     let floor = Baseline::start("floor", None);

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use x402_tests::{process::Process, shared::Shared};
+use x402_tests::{market::index::Index, process::Process, shared::Shared};
 
 use crate::{
     World,
     calls::{self, Claim},
-    index::Index,
     load::{Call, all_at_once, flat_out},
     meter::Meter,
-    verifier::Verifier,
+    verifier,
 };
 
 /// Payments that nobody has asked for since long: those one by one, those side by side, those all at once.
@@ -27,22 +26,20 @@ pub(crate) const PROOFS: usize = ONE_BY_ONE + SIDE_BY_SIDE + AT_ONCE;
 
 /// The median of a miss in milliseconds, in a table of so many rows.
 pub(crate) async fn measure(shared: &Shared, world: &World, rows: u64) -> f64 {
-    let index = Index::create(shared, &format!("misses_{rows}")).await;
+    let index = Index::create(&shared.clickhouse, &format!("misses_{rows}")).await;
     let cold = &world.proofs[..PROOFS];
-    let transfers: Vec<_> = (0..)
-        .zip(cold)
-        .map(|(number, _)| world.payments.transfer(number))
-        .collect();
+    let count = u64::try_from(PROOFS).unwrap();
+    let transfers = world.payments.transfers(0..count);
     index.add(&transfers).await;
     index
-        .fill(rows - u64::try_from(transfers.len()).unwrap())
+        .fill(rows - count)
         .await;
     index.merged().await;
     world.gateway.tell_digests(true);
     // No room for what a start loads, as if the payments were old.
     let flags = ["--cache-entries", "1"];
     let beat = index.beat();
-    let verifier = Verifier::start(shared, &world.gateway, &index, &flags).await;
+    let verifier = verifier(shared, world, &index, &flags).await;
     let calls = |first: usize, count: usize| -> Arc<[Call]> {
         let number = u64::try_from(first).unwrap();
         calls::good(

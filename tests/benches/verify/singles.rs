@@ -3,16 +3,22 @@
 
 use std::sync::Arc;
 
-use x402_tests::{process::Process, shared::Shared};
+use x402_tests::{
+    market::{
+        gateway::Gateway,
+        index::{Heartbeat, Index},
+        verifier::Verifier,
+    },
+    process::Process,
+    shared::Shared,
+};
 
 use crate::{
     CONNECTIONS, World,
     calls::{self, Claim},
-    gateway::Gateway,
-    index::{Heartbeat, Index},
     load::{Call, flat_out, paced},
     meter::{Measured, Meter},
-    verifier::Verifier,
+    verifier,
 };
 
 /// Transfers of one batch of the index, and batches that the verifier's tail may be behind.
@@ -47,16 +53,14 @@ impl Fresh {
         flags: &[&str],
     ) -> Self {
         world.gateway.tell_digests(digests);
-        let index = Index::create(shared, name).await;
+        let index = Index::create(&shared.clickhouse, name).await;
         let beat = index.beat();
         let entries = (world.proofs.len() * 2).to_string();
         let mut all = vec!["--cache-entries", &entries, "--poll-ms", "20"];
         all.extend(flags);
-        let mut verifier = Verifier::start(shared, &world.gateway, &index, &all).await;
-        let transfers: Vec<_> = (0..)
-            .zip(&world.proofs)
-            .map(|(number, _)| world.payments.transfer(number))
-            .collect();
+        let mut verifier = verifier(shared, world, &index, &all).await;
+        let count = u64::try_from(world.proofs.len()).unwrap();
+        let transfers = world.payments.transfers(0..count);
         for batches in transfers.chunks(BATCH * BATCHES_AHEAD) {
             for batch in batches.chunks(BATCH) {
                 index.add(batch).await;
@@ -99,6 +103,9 @@ impl Fresh {
     pub(crate) async fn end(self) {
         let mut told = Vec::new();
         for name in [
+            "proofs_total{source=\"digest\"}",
+            "proofs_total{source=\"signature\"}",
+            "proofs_total{source=\"memory\"}",
             "cache_misses_total",
             "index_queries_total{outcome=\"ok\"}",
             "claims_total{outcome=\"granted\"}",
@@ -197,6 +204,6 @@ pub(crate) async fn batch(
 /// Waits until the verifier has heard every digest.
 async fn known(verifier: &mut Verifier, gateway: &Gateway) {
     verifier
-        .until("x402_verifier_known_digests", gateway.digests())
+        .until("x402_verifier_issued_digests", gateway.digests())
         .await;
 }

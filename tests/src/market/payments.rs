@@ -15,42 +15,58 @@ use x402_schemas::{
 use x402_service::api_key::{ApiKey, KeyKind};
 
 /// The token of the verifier's index.
-pub(crate) const TOKEN: &str = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF";
+pub const TOKEN: &str = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF";
 
 /// The gateway that every proof names.
-pub(crate) const ISSUER: &str = "https://gateway.example.com";
+pub const ISSUER: &str = "https://gateway.example.com";
+
+/// An address that every seller is paid at.
+pub const SHARED_PAYEE: Address = Address::repeat_byte(0xcc);
 
 /// What every payment pays, in MNEE.
-pub(crate) const PRICE: &str = "0.05";
-
-/// Providers that sell.
-const PROVIDERS: u64 = 20;
+pub const PRICE: &str = "0.05";
 
 /// Payments in one block.
-pub(crate) const PER_BLOCK: u64 = 100;
+const PER_BLOCK: u64 = 100;
 
 /// Threads that sign: as many as the machine is expected to have.
 const SIGNERS: usize = 2;
 
 /// A provider: it is paid at one address and asks with one key.
 #[derive(Debug)]
-pub(crate) struct Seller {
-    pub(crate) id: String,
-    pub(crate) key: ApiKey,
-    pub(crate) payee: Address,
+pub struct Seller {
+    /// Its id.
+    pub id: String,
+    /// Its key.
+    pub key: ApiKey,
+    /// Its own address; besides it, each is paid at [`SHARED_PAYEE`].
+    pub payee: Address,
+}
+
+/// Whom payments pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paid {
+    /// Each one its own seller.
+    EachSeller,
+    /// All of them the address that the sellers share, so that any seller may claim any payment.
+    SharedPayee,
 }
 
 /// Payments by their number.
 #[derive(Debug)]
-pub(crate) struct Payments {
-    pub(crate) sellers: Vec<Seller>,
-    pub(crate) signer: ProofSigner,
+pub struct Payments {
+    /// Providers.
+    pub sellers: Vec<Seller>,
+    /// The gateway's proof key.
+    pub signer: ProofSigner,
+    paid: Paid,
     signed_at: u64,
 }
 
 impl Payments {
-    pub(crate) fn new() -> Arc<Self> {
-        let sellers = (0..PROVIDERS).map(|number| Seller {
+    /// Payments to so many sellers.
+    pub fn to(sellers: u64, paid: Paid) -> Arc<Self> {
+        let sellers = (0..sellers).map(|number| Seller {
             id: format!("prov_{number:024x}"),
             key: ApiKey::generate(KeyKind::Provider).unwrap(),
             payee: Address::left_padding_from(&(0xbeef_0000 + number).to_be_bytes()),
@@ -58,17 +74,26 @@ impl Payments {
         Arc::new(Self {
             sellers: sellers.collect(),
             signer: ProofSigner::from_seed(&[7; 32]).unwrap(),
+            paid,
             signed_at: now(),
         })
     }
 
     /// Who is paid by this payment.
-    pub(crate) fn seller(&self, number: u64) -> &Seller {
-        &self.sellers[index(number % PROVIDERS)]
+    pub fn seller(&self, number: u64) -> &Seller {
+        &self.sellers[usize::try_from(number).unwrap() % self.sellers.len()]
+    }
+
+    /// The address that it pays.
+    pub fn pay_to(&self, number: u64) -> Address {
+        match self.paid {
+            Paid::EachSeller => self.seller(number).payee,
+            Paid::SharedPayee => SHARED_PAYEE,
+        }
     }
 
     /// The transfer, with its invoice's hash as the memo.
-    pub(crate) fn transfer(&self, number: u64) -> Transfer {
+    pub fn transfer(&self, number: u64) -> Transfer {
         let claims = self.claims(number);
         let invoice = Invoice {
             id: claims.invoice_id.clone(),
@@ -91,7 +116,7 @@ impl Payments {
     }
 
     /// What its proof states.
-    pub(crate) fn claims(&self, number: u64) -> ProofClaims {
+    pub fn claims(&self, number: u64) -> ProofClaims {
         let id = id(number);
         ProofClaims {
             iss: ISSUER.to_owned(),
@@ -101,7 +126,7 @@ impl Payments {
             invoice_id: invoice_id(number).parse().unwrap(),
             amount: PRICE.parse().unwrap(),
             asset: TOKEN.parse().unwrap(),
-            pay_to: self.seller(number).payee,
+            pay_to: self.pay_to(number),
             payer: Address::repeat_byte(0xaa),
             network: id.network,
             tx_hash: id.tx_hash,
@@ -112,12 +137,17 @@ impl Payments {
     }
 
     /// Its proof.
-    pub(crate) fn proof(&self, number: u64) -> String {
+    pub fn proof(&self, number: u64) -> String {
         self.signer.sign(&self.claims(number)).unwrap()
     }
 
+    /// The transfers of these payments, in order.
+    pub fn transfers(&self, numbers: std::ops::Range<u64>) -> Vec<Transfer> {
+        numbers.map(|number| self.transfer(number)).collect()
+    }
+
     /// The proofs of these payments, in order.
-    pub(crate) fn proofs(&self, numbers: std::ops::Range<u64>) -> Vec<String> {
+    pub fn proofs(&self, numbers: std::ops::Range<u64>) -> Vec<String> {
         let numbers: Vec<u64> = numbers.collect();
         let share = numbers.len().div_ceil(SIGNERS).max(1);
         std::thread::scope(|scope| {
@@ -136,32 +166,32 @@ impl Payments {
 }
 
 /// Names the payment.
-pub(crate) fn payment_id(number: u64) -> String {
+pub fn payment_id(number: u64) -> String {
     format!("pay_{number:024x}")
 }
 
 /// Names its invoice, as long as `sdk/server` makes them.
-pub(crate) fn invoice_id(number: u64) -> String {
+pub fn invoice_id(number: u64) -> String {
     format!("inv_{number:064x}")
 }
 
 /// What it buys.
-pub(crate) fn resource(number: u64) -> String {
+pub fn resource(number: u64) -> String {
     format!("GET https://api.example.com/v1/reports/{}", number % 100)
 }
 
 /// The block that holds it.
-pub(crate) const fn block(number: u64) -> u64 {
+pub const fn block(number: u64) -> u64 {
     1 + number / PER_BLOCK
 }
 
 /// A block's hash.
-pub(crate) fn block_hash(number: u64) -> B256 {
+pub fn block_hash(number: u64) -> B256 {
     keccak256(format!("block {number}"))
 }
 
 /// Unix seconds.
-pub(crate) fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -174,8 +204,4 @@ fn id(number: u64) -> TransferId {
         tx_hash: keccak256(format!("transaction {number}")),
         log_index: u32::try_from(number % PER_BLOCK).unwrap(),
     }
-}
-
-fn index(number: u64) -> usize {
-    usize::try_from(number).unwrap()
 }

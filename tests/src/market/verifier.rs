@@ -7,72 +7,94 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::Url;
 use tempfile::TempDir;
-use x402_tests::{process::Process, shared::Shared};
 
-use crate::{EXE, gateway::Gateway, index::Index, payments::TOKEN};
+use super::{gateway::Gateway, index::Index, payments::TOKEN};
+use crate::process::Process;
 
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running verifier with claims of its own. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub struct Verifier {
+    command: Command,
     child: Child,
-    pub(crate) address: SocketAddr,
+    /// Where providers reach it.
+    pub address: SocketAddr,
     admin: SocketAddr,
     client: reqwest::Client,
     _folder: TempDir,
 }
 
 impl Verifier {
-    /// Starts one and waits until it is ready and has the index's tip.
-    pub(crate) async fn start(
-        shared: &Shared,
+    /// Starts one and waits until it is ready and has the index's tip. `folder` is where its claims
+    /// are made a folder of their own: on a disk, for a measurement.
+    pub async fn start(
+        exe: &str,
+        folder: &str,
+        clickhouse: &Url,
         gateway: &Gateway,
         index: &Index,
         flags: &[&str],
     ) -> Self {
         let (address, admin) = (free(), free());
-        // Beside the build, so that claims go to a disk and not to a memory file system.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = tempfile::tempdir_in(folder).unwrap();
         let log = std::env::temp_dir().join(format!("x402-{}.log", index.database));
-        let child = Command::new(EXE)
+        let mut command = Command::new(exe);
+        command
             .args(["verifier", "--network", "devnet", "--token", TOKEN])
             .args(["--listen", &address.to_string()])
             .args(["--admin-listen", &admin.to_string()])
             .args(["--gateway-url", &gateway.url])
-            .args(["--clickhouse-url", shared.clickhouse.url.as_str()])
+            .args(["--clickhouse-url", clickhouse.as_str()])
             .args(["--clickhouse-database", &index.database])
             .arg("--data-dir")
             .arg(folder.path())
             .args(flags)
-            .env("X402_SERVICE_TOKEN", "service-token-of-the-bench")
+            .env("X402_SERVICE_TOKEN", "service-token-of-the-market")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(log).unwrap())
-            .spawn()
-            .unwrap();
+            .stderr(File::create(log).unwrap());
         let mut verifier = Self {
-            child,
+            child: command.spawn().unwrap(),
+            command,
             address,
             admin,
             client: reqwest::Client::new(),
             _folder: folder,
         };
-        verifier.ready().await;
-        verifier
-            .until("x402_verifier_index_tip_block", index.tip())
-            .await;
+        verifier.caught_up(index).await;
         verifier
     }
 
-    pub(crate) fn process(&self) -> Process {
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after it was killed, with the claims that it had.
+    pub async fn revive(&mut self, index: &Index) {
+        self.child = self.command.spawn().unwrap();
+        self.caught_up(index).await;
+    }
+
+    /// Waits until it is ready and has the index's tip.
+    pub async fn caught_up(&mut self, index: &Index) {
+        self.ready().await;
+        self.until("x402_verifier_index_tip_block", index.tip())
+            .await;
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Process {
         Process(self.child.id())
     }
 
     /// A metric's value, labels included in its name; 0 when there is none.
-    pub(crate) async fn metric(&self, name: &str) -> u64 {
+    pub async fn metric(&self, name: &str) -> u64 {
         let url = format!("http://{}/metrics", self.admin);
         let text = self.client.get(url).send().await.unwrap();
         let text = text.text().await.unwrap();
@@ -83,7 +105,7 @@ impl Verifier {
     }
 
     /// Waits until a metric has reached a value.
-    pub(crate) async fn until(&mut self, name: &str, at_least: u64) {
+    pub async fn until(&mut self, name: &str, at_least: u64) {
         let began = Instant::now();
         while self.metric(name).await < at_least {
             self.wait(&began, name).await;

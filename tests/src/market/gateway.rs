@@ -24,15 +24,16 @@ use x402_schemas::{
 };
 use x402_service::api_key::Pepper;
 
-use crate::payments::{ISSUER, Payments};
+use super::payments::{ISSUER, Payments, SHARED_PAYEE};
 
 /// The only directory that there is.
 const SEQ: u64 = 1;
 
 /// What serves both until the process ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Gateway {
-    pub(crate) url: String,
+pub struct Gateway {
+    /// Where.
+    pub url: String,
     served: Arc<Served>,
 }
 
@@ -46,7 +47,7 @@ struct Served {
 
 impl Gateway {
     /// Serves the payments' providers and the digests of these proofs.
-    pub(crate) fn start(payments: &Payments, proofs: &[String]) -> Self {
+    pub fn start(payments: &Payments, proofs: &[String]) -> Self {
         let numbered = (1..).zip(proofs);
         let digests = numbered.map(|(number, proof)| IssuedProof {
             number,
@@ -78,12 +79,12 @@ impl Gateway {
     }
 
     /// Whether digests are told from now on. A verifier without them checks signatures.
-    pub(crate) fn tell_digests(&self, tells: bool) {
+    pub fn tell_digests(&self, tells: bool) {
         self.served.tells.store(tells, Ordering::Relaxed);
     }
 
     /// How many digests there are to be told.
-    pub(crate) fn digests(&self) -> u64 {
+    pub fn digests(&self) -> u64 {
         u64::try_from(self.served.digests.len()).unwrap()
     }
 }
@@ -96,7 +97,7 @@ fn directory(payments: &Payments) -> Value {
         .map(|seller| {
             json!({
                 "providerId": seller.id,
-                "payees": [seller.payee.to_checksum(None)],
+                "payees": [seller.payee.to_checksum(None), SHARED_PAYEE.to_checksum(None)],
                 "keys": [{ "keyId": seller.key.key_id(), "hash": seller.key.hash(&pepper) }],
             })
         })

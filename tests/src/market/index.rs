@@ -8,15 +8,14 @@ use std::{
     time::Duration,
 };
 
+use super::payments::{block_hash, now};
 use clickhouse::Client;
+use x402::local::clickhouse::ClickHouse;
 use x402_schemas::{
     index::{CommitRow, TransferRow, migrate},
     network::Network,
     transfer::Transfer,
 };
-use x402_tests::shared::Shared;
-
-use crate::payments::{block_hash, now};
 
 /// Rows for one statement that makes rows, so that ClickHouse holds few at a time.
 const ROWS_AT_ONCE: u64 = 1_000_000;
@@ -29,23 +28,24 @@ const MERGES_WITHIN: Duration = Duration::from_mins(2);
 
 /// One database.
 #[derive(Debug)]
-pub(crate) struct Index {
-    pub(crate) client: Client,
-    pub(crate) database: String,
+pub struct Index {
+    client: Client,
+    /// Its name.
+    pub database: String,
     seq: AtomicU64,
     tip: AtomicU64,
 }
 
 /// Blocks keep coming until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Heartbeat(tokio::task::JoinHandle<()>);
+pub struct Heartbeat(tokio::task::JoinHandle<()>);
 
 impl Index {
     /// An empty one.
-    pub(crate) async fn create(shared: &Shared, name: &str) -> Arc<Self> {
-        let database = format!("bench_verify_{name}");
+    pub async fn create(clickhouse: &ClickHouse, name: &str) -> Arc<Self> {
+        let database = format!("market_{name}");
         let client = Client::default()
-            .with_url(shared.clickhouse.url.as_str())
+            .with_url(clickhouse.url.as_str())
             .with_database(&database);
         migrate(&client, &database).await.unwrap();
         Arc::new(Self {
@@ -57,12 +57,12 @@ impl Index {
     }
 
     /// The last block.
-    pub(crate) fn tip(&self) -> u64 {
+    pub fn tip(&self) -> u64 {
         self.tip.load(Ordering::Relaxed)
     }
 
     /// Adds transfers, in blocks after the tip or in it, as one batch.
-    pub(crate) async fn add(&self, transfers: &[Transfer]) {
+    pub async fn add(&self, transfers: &[Transfer]) {
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let mut insert = self
             .client
@@ -85,7 +85,7 @@ impl Index {
     }
 
     /// So many rows of other payments, made inside ClickHouse, in blocks far above, as one batch.
-    pub(crate) async fn fill(&self, rows: u64) {
+    pub async fn fill(&self, rows: u64) {
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let first = self.tip() + 1;
         for offset in (0..rows).step_by(usize::try_from(ROWS_AT_ONCE).unwrap()) {
@@ -102,7 +102,7 @@ impl Index {
     }
 
     /// Keeps adding empty blocks, as a chain does.
-    pub(crate) fn beat(self: &Arc<Self>) -> Heartbeat {
+    pub fn beat(self: &Arc<Self>) -> Heartbeat {
         let index = Arc::clone(self);
         Heartbeat(tokio::spawn(async move {
             loop {
@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// Waits until no merge has been running for a second.
-    pub(crate) async fn merged(&self) {
+    pub async fn merged(&self) {
         let (began, mut quiet) = (std::time::Instant::now(), 0);
         while quiet < 10 && began.elapsed() < MERGES_WITHIN {
             let query = "SELECT count() FROM system.merges";
@@ -125,7 +125,7 @@ impl Index {
     }
 
     /// Gives the disk back.
-    pub(crate) async fn drop_rows(&self) {
+    pub async fn drop_rows(&self) {
         let query = format!("DROP DATABASE {} SYNC", self.database);
         let client = self.client.clone().with_database("default");
         client.query(&query).execute().await.unwrap();
