@@ -11,6 +11,7 @@ use tokio::{sync::watch as channel, task::JoinError};
 use x402_schemas::{
     api::base_url::{BaseUrl, BaseUrlError},
     index::IndexReader,
+    invoice::InvoiceDomain,
 };
 use x402_service::{
     admin::Readiness,
@@ -147,6 +148,8 @@ pub(crate) struct Verifier {
     in_hand: InHand,
     metrics: Arc<VerifierMetrics>,
     served: Served,
+    /// Of the invoices that are served.
+    domain: InvoiceDomain,
 }
 
 impl Verifier {
@@ -228,6 +231,7 @@ pub async fn start(
             block_time_ms: config.block_time_ms,
             max_age_seconds: config.max_index_age(),
         },
+        domain: InvoiceDomain::new(config.network, config.token),
     };
     let gauged = Gauged {
         memory,

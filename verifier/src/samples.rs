@@ -12,6 +12,7 @@ use x402_schemas::{
         provider::VerifyRequest,
     },
     index::Tip,
+    invoice::InvoiceDomain,
     network::Network,
     proof::{LIFETIME_SECONDS, ProofClaims, ProofSigner},
     transfer::{Transfer, TransferId, TransferKind},
@@ -63,6 +64,11 @@ pub(crate) fn claims(number: u8, signed_at: u64) -> ProofClaims {
     }
 }
 
+/// Of the invoices that are served.
+pub(crate) fn domain() -> InvoiceDomain {
+    InvoiceDomain::new(SERVED.network, SERVED.token)
+}
+
 /// The transfer that these claims stand on.
 pub(crate) fn transfer(claims: &ProofClaims) -> Transfer {
     Transfer {
@@ -78,7 +84,7 @@ pub(crate) fn transfer(claims: &ProofClaims) -> Transfer {
         from: claims.payer,
         to: claims.pay_to,
         amount: claims.amount,
-        memo: Some(Statement::of(String::new(), claims.clone()).invoice_hash()),
+        memo: Some(Statement::of(String::new(), claims.clone()).invoice_hash(&domain())),
         kind: TransferKind::Payment,
     }
 }

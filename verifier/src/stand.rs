@@ -97,6 +97,7 @@ impl Stand {
             statements: Statements::new(1_000, Arc::clone(&issued), Arc::clone(&metrics)),
             metrics: Arc::clone(&metrics),
             served,
+            domain: samples::domain(),
         });
         let signed_at = clock::unix_seconds(clock::now());
         Self {

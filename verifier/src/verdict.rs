@@ -15,7 +15,7 @@ use x402_schemas::{
     },
     codes::Refusal,
     index::Tip,
-    invoice::Invoice,
+    invoice::InvoiceDomain,
     network::Network,
     proof::ProofClaims,
     transfer::{Transfer, TransferKind},
@@ -79,6 +79,8 @@ pub(crate) struct Look {
 pub(crate) struct Facts<'a> {
     /// What this verifier serves.
     pub(crate) served: Served,
+    /// The domain of invoices on that chain and in that token.
+    pub(crate) domain: &'a InvoiceDomain,
     /// The gateway that is believed.
     pub(crate) issuer: &'a str,
     /// Who asks.
@@ -170,16 +172,16 @@ impl Statement {
     }
 
     /// The memo that a transfer for exactly this invoice carries.
-    pub(crate) fn invoice_hash(&self) -> B256 {
+    /// `domain` is that of its own network and token.
+    pub(crate) fn invoice_hash(&self, domain: &InvoiceDomain) -> B256 {
         *self.invoice_hash.get_or_init(|| {
             let claims = &self.claims;
-            let invoice = Invoice {
-                id: claims.invoice_id.clone(),
-                pay_to: claims.pay_to,
-                amount: claims.amount,
-                resource: claims.resource.clone(),
-            };
-            invoice.hash(claims.network, claims.asset)
+            domain.hash(
+                &claims.invoice_id,
+                claims.pay_to,
+                claims.amount,
+                &claims.resource,
+            )
         })
     }
 }
@@ -275,7 +277,7 @@ fn mismatch(
         || differs(request.resource.as_ref(), &claims.resource)
         || transfer
             .and_then(|transfer| transfer.memo)
-            .is_some_and(|memo| memo != statement.invoice_hash());
+            .is_some_and(|memo| memo != statement.invoice_hash(facts.domain));
     let other_amount = differs(request.amount.as_ref(), &claims.amount)
         || transfer.is_some_and(|transfer| transfer.amount != claims.amount);
     let other_recipient = differs(request.pay_to.as_ref(), &claims.pay_to)

@@ -327,6 +327,7 @@ impl Court<'_> {
     fn facts<'c>(&'c self, case: &'c Case<'_>) -> Facts<'c> {
         Facts {
             served: self.verifier.served,
+            domain: &self.verifier.domain,
             issuer: &self.principal.directory.issuer,
             provider_id: &self.principal.provider.id,
             payees: &self.principal.provider.payees,

@@ -50,6 +50,7 @@ impl Good {
         let statement = Statement::of("kid".into(), self.claims.clone());
         let facts = Facts {
             served: SERVED,
+            domain: &samples::domain(),
             issuer: ISSUER,
             provider_id: PROVIDER,
             payees: &self.payees,
@@ -161,6 +162,7 @@ fn a_proof_that_was_not_looked_up_is_pending() {
     let statement = Statement::of("kid".into(), good.claims.clone());
     let facts = Facts {
         served: SERVED,
+        domain: &samples::domain(),
         issuer: ISSUER,
         provider_id: PROVIDER,
         terms: good.terms,
