@@ -19,10 +19,11 @@ use x402_service::{clock, json::StrictJson, problem::Problem};
 
 use crate::{
     Verifier,
+    cases::answer,
     limits::Left,
     lines,
     principal::Admitted,
-    verify::{VerifyError, answer, check},
+    verify::{VerifyError, check},
 };
 
 /// Why a batch could not be judged.

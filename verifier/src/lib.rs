@@ -38,6 +38,9 @@ mod directory;
 /// `POST /verify`: request to answer.
 mod verify;
 
+/// Requests to verdicts, many at a time.
+mod cases;
+
 /// `POST /verify/batch`: requests to answers.
 mod batch;
 
@@ -186,56 +189,35 @@ pub async fn start(
     let name = name(&config.data_dir).await?;
     let gateway = Gateway::new(config.service_token.clone())?;
     let gateway_url = BaseUrl::try_from(config.gateway_url.clone())?;
-    let directory = Arc::new(DirectoryView::new(Terms {
-        per_second: config.provider_rate,
-        concurrent: config.provider_concurrency,
-    }));
+    let reader = IndexReader::new(config.clickhouse.client(), config.network);
+    let memory = Arc::new(Memory::new(config.cache_entries));
+    let (look_up, look_up_task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));
+    let transfers = Transfers::new(Arc::clone(&memory), look_up, Arc::clone(&metrics));
+    let issued = Arc::new(IssuedProofs::new(config.issued_entries));
+    let verifier = assemble(&config, transfers, &issued, claims, &metrics);
     let follower = Follower::new(
-        Arc::clone(&directory),
+        Arc::clone(&verifier.directory),
         obstacles.clone(),
         gateway_url.endpoint(&["internal", "directory"]),
         &name,
         gateway.clone(),
     );
-    let issued = Arc::new(IssuedProofs::new(config.issued_entries));
     let issued_follower = IssuedFollower {
         proofs: Arc::clone(&issued),
         gateway,
         endpoint: gateway_url.endpoint(&["internal", "proofs"]),
     };
-    let reader = IndexReader::new(config.clickhouse.client(), config.network);
-    let memory = Arc::new(Memory::new(config.cache_entries));
-    let (look_up, look_up_task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));
     let tail = Tail {
         reader: reader.clone(),
         memory: Arc::clone(&memory),
-        watch: Watch::new(claims.clone(), Arc::clone(&metrics)),
+        watch: Watch::new(verifier.claims.clone(), Arc::clone(&metrics)),
         obstacles: obstacles.clone(),
         poll: Duration::from_millis(config.poll_ms),
         wake,
     };
-    let verifier = Verifier {
-        directory: Arc::clone(&directory),
-        statements: Statements::new(
-            config.proof_entries,
-            Arc::clone(&issued),
-            Arc::clone(&metrics),
-        ),
-        transfers: Transfers::new(Arc::clone(&memory), look_up, Arc::clone(&metrics)),
-        claims,
-        in_hand: InHand::new(config.max_in_hand),
-        metrics: Arc::clone(&metrics),
-        served: Served {
-            network: config.network,
-            token: config.token,
-            block_time_ms: config.block_time_ms,
-            max_age_seconds: config.max_index_age(),
-        },
-        domain: InvoiceDomain::new(config.network, config.token),
-    };
     let gauged = Gauged {
         memory,
-        directory,
+        directory: Arc::clone(&verifier.directory),
         obstacles,
         statements: verifier.statements.clone(),
         issued,
@@ -249,19 +231,47 @@ pub async fn start(
     tasks.spawn("verifier.issued", endless(issued_follower.run(stop())));
     tasks.spawn("verifier.tail", endless(tail.run(stop())));
     let stopped = stop();
-    tasks.spawn(
-        "verifier.metrics",
-        endless(async move { metrics.keep_gauges(gauged, stopped).await }),
-    );
+    let report = async move { metrics.keep_gauges(gauged, stopped).await };
+    tasks.spawn("verifier.metrics", endless(report));
     // These two end when the last request is answered, not before.
     tasks.spawn("verifier.claims", write_claims(claim_writer));
     tasks.spawn("verifier.look_up", look_up_from(reader, look_up_task));
-    tasks.spawn(
-        "verifier.http",
-        serve(listener, routes::router(verifier), stop()),
-    );
+    let routes = routes::router(verifier);
+    tasks.spawn("verifier.http", serve(listener, routes, stop()));
     tracing::info!(%address, network = %config.network, name, "the verifier listens");
     Ok(Started { address })
+}
+
+/// What requests need, by these settings.
+fn assemble(
+    config: &VerifierConfig,
+    transfers: Transfers,
+    issued: &Arc<IssuedProofs>,
+    claims: Claims,
+    metrics: &Arc<VerifierMetrics>,
+) -> Verifier {
+    Verifier {
+        directory: Arc::new(DirectoryView::new(Terms {
+            per_second: config.provider_rate,
+            concurrent: config.provider_concurrency,
+        })),
+        statements: Statements::new(
+            config.proof_entries,
+            Arc::clone(issued),
+            Arc::clone(metrics),
+        ),
+        transfers,
+        claims,
+        in_hand: InHand::new(config.max_in_hand),
+        metrics: Arc::clone(metrics),
+        served: Served {
+            network: config.network,
+            token: config.token,
+            block_time_ms: config.block_time_ms,
+            max_age_seconds: config.max_index_age(),
+        },
+        domain: InvoiceDomain::new(config.network, config.token),
+    }
 }
 
 /// Why claims are no longer written.

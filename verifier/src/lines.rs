@@ -21,9 +21,10 @@ use x402_service::{api_key::ApiKey, clock};
 use crate::{
     Verifier,
     batch::check_item,
+    cases::answer,
     limits::LimitError,
     principal::{Admitted, Principal},
-    verify::{VerifyError, answer},
+    verify::VerifyError,
 };
 
 /// How lines are told from a batch.

@@ -19,6 +19,11 @@ use crate::{
     verdict::{Served, is_stale},
 };
 
+/// What counters tell apart.
+mod labels;
+
+pub(crate) use labels::{ClaimOutcome, ProofSource, Refused};
+
 /// Edges of answering times, seconds; 0.005 is the objective.
 const SECONDS: [f64; 12] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
@@ -28,39 +33,6 @@ const SECONDS: [f64; 12] = [
 const TICK: Duration = Duration::from_secs(1);
 
 const VERIFIED: &str = "verified";
-
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClaimOutcome {
-    /// It is new.
-    Granted,
-    /// The caller had it already.
-    Repeated,
-    /// Somebody else has it, or another attempt of the same caller.
-    Refused,
-}
-
-/// How a proof was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProofSource {
-    /// It was read before.
-    Memory,
-    /// The gateway published its digest.
-    Digest,
-    /// By checking its signature.
-    Signature,
-}
-
-/// Why a request was not taken up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Its provider asks faster than its rate.
-    Rate,
-    /// Its provider has too many requests open.
-    Concurrency,
-    /// Too much is in hand.
-    Overload,
-}
 
 /// A request that waits for its payment; ends when dropped.
 #[derive(Debug)]
@@ -106,42 +78,6 @@ pub(crate) struct VerifierMetrics {
     index_tip_block: IntGauge,
     index_tip_age_seconds: IntGauge,
     directory_age_seconds: IntGauge,
-}
-
-impl ClaimOutcome {
-    const ALL: [Self; 3] = [Self::Granted, Self::Repeated, Self::Refused];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Granted => "granted",
-            Self::Repeated => "repeated",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-impl ProofSource {
-    const ALL: [Self; 3] = [Self::Memory, Self::Digest, Self::Signature];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Digest => "digest",
-            Self::Signature => "signature",
-        }
-    }
-}
-
-impl Refused {
-    const ALL: [Self; 3] = [Self::Rate, Self::Concurrency, Self::Overload];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Concurrency => "concurrency",
-            Self::Overload => "overload",
-        }
-    }
 }
 
 impl VerifierMetrics {
