@@ -204,6 +204,6 @@ pub(crate) async fn batch(
 /// Waits until the verifier has heard every digest.
 async fn known(verifier: &mut Verifier, gateway: &Gateway) {
     verifier
-        .until("x402_verifier_issued_digests", gateway.digests())
+        .until("x402_verifier_known_digests", gateway.digests())
         .await;
 }

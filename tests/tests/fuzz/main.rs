@@ -20,3 +20,6 @@ mod proofs;
 
 /// Bodies to requests.
 mod requests;
+
+/// The whole verifier over HTTP.
+mod verifier;
