@@ -69,7 +69,7 @@ pub(crate) struct VerifierMetrics {
     waiting: IntGauge,
     proof_entries: IntGauge,
     claim_entries: IntGauge,
-    known_digests: IntGauge,
+    issued_digests: IntGauge,
     index_stale: IntGauge,
     cache_hits_total: IntCounter,
     cache_misses_total: IntCounter,
@@ -146,9 +146,9 @@ impl VerifierMetrics {
             waiting: gauge(registry, "waiting", "Requests that wait for their payment.")?,
             proof_entries: gauge(registry, "proof_entries", "Proofs in memory.")?,
             claim_entries: gauge(registry, "claim_entries", "Claims in memory.")?,
-            known_digests: gauge(
+            issued_digests: gauge(
                 registry,
-                "known_digests",
+                "issued_digests",
                 "Digests of issued proofs in memory.",
             )?,
             index_stale: gauge(
@@ -276,7 +276,7 @@ impl VerifierMetrics {
         self.proof_entries.set(whole(gauged.statements.entries()));
         self.claim_entries.set(whole(gauged.claims.remembered()));
         let digests = u64::try_from(gauged.issued.len()).unwrap_or(u64::MAX);
-        self.known_digests.set(whole(digests));
+        self.issued_digests.set(whole(digests));
         let tip = gauged.memory.progress().and_then(|progress| progress.tip);
         if let Some(tip) = tip {
             let age = clock::unix_seconds(now).saturating_sub(tip.block_time);
