@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::float_arithmetic,
-    clippy::arithmetic_side_effects,
     reason = "seconds and megabytes are no money"
 )]
 

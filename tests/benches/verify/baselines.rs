@@ -165,11 +165,11 @@ struct Receipt {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Log {
     topics: Vec<B256>,
     data: U256,
-    log_index: String,
+    #[serde(rename = "logIndex")]
+    index: String,
 }
 
 async fn receipt(State(asker): State<Asker>, Json(ask): Json<Ask>) -> Json<Value> {
@@ -187,7 +187,7 @@ async fn receipt(State(asker): State<Asker>, Json(ask): Json<Ask>) -> Json<Value
 impl Ask {
     fn is_paid_by(&self, log: &Log) -> bool {
         let amount: x402_schemas::amount::Amount = self.amount.parse().unwrap();
-        log.log_index == format!("{:#x}", self.log_index)
+        log.index == format!("{:#x}", self.log_index)
             && log.topics.len() == 3
             && log.topics[0] == TRANSFER
             && log.topics[2] == self.pay_to.into_word()

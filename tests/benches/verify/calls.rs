@@ -160,7 +160,7 @@ fn bad(payments: &Payments, number: u64, proof: &str, fault: Fault) -> Call {
         ),
         Fault::NeverPaid => (
             body(&signed(&|claims| {
-                claims.tx_hash = alloy::primitives::keccak256(claims.tx_hash)
+                claims.tx_hash = alloy::primitives::keccak256(claims.tx_hash);
             })),
             seller,
             "PAYMENT_NOT_FOUND",

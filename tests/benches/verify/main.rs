@@ -3,7 +3,7 @@
 //! The release binary of the verifier as a process of its own, a real ClickHouse, a gateway of this program's, and a load
 //! generator, all on the same cores. Beside each figure stand two baselines of the same run: a handler that does nothing,
 //! and a service that asks a node for each receipt. A run with a wrong verdict fails. `-- --only SCENARIO` runs one of
-//! floor receipt digests signatures claims_off mixed latency batch misses; `X402_BENCH_ROWS=10000000` sets how many
+//! `floor receipt digests latency signatures claims_off mixed batch misses`; `X402_BENCH_ROWS=10000000` sets how many
 //! rows the larger table of the misses has (1 M otherwise), `X402_BENCH_PROOFS` how many unique proofs each scenario spends.
 
 #![expect(

@@ -21,6 +21,9 @@ const AT_ONCE: usize = 500;
 /// Connections of those side by side.
 const CONNECTIONS: usize = 64;
 
+/// What counts questions to ClickHouse.
+const QUERIES: &str = "x402_verifier_index_queries_total{outcome=\"ok\"}";
+
 /// Proofs that the scenario needs.
 pub(crate) const PROOFS: usize = ONE_BY_ONE + SIDE_BY_SIDE + AT_ONCE;
 
@@ -31,9 +34,7 @@ pub(crate) async fn measure(shared: &Shared, world: &World, rows: u64) -> f64 {
     let count = u64::try_from(PROOFS).unwrap();
     let transfers = world.payments.transfers(0..count);
     index.add(&transfers).await;
-    index
-        .fill(rows - count)
-        .await;
+    index.fill(rows - count).await;
     index.merged().await;
     world.gateway.tell_digests(true);
     // No room for what a start loads, as if the payments were old.
@@ -65,7 +66,6 @@ pub(crate) async fn measure(shared: &Shared, world: &World, rows: u64) -> f64 {
     let name = format!("misses, {CONNECTIONS} callers, {rows}");
     meter.stop(run, SIDE_BY_SIDE).print(&name);
 
-    const QUERIES: &str = "x402_verifier_index_queries_total{outcome=\"ok\"}";
     let before = verifier.metric(QUERIES).await;
     let run = all_at_once(address, &calls(ONE_BY_ONE + SIDE_BY_SIDE, AT_ONCE)).await;
     let queries = verifier.metric(QUERIES).await - before;

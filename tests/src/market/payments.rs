@@ -1,9 +1,6 @@
 //! Made-up payments: providers with real keys, real proofs, and the transfers that they stand on.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, keccak256};
 use x402_schemas::{
@@ -12,7 +9,10 @@ use x402_schemas::{
     proof::{LIFETIME_SECONDS, ProofClaims, ProofSigner},
     transfer::{Transfer, TransferId, TransferKind},
 };
-use x402_service::api_key::{ApiKey, KeyKind};
+use x402_service::{
+    api_key::{ApiKey, KeyKind},
+    clock,
+};
 
 /// The token of the verifier's index.
 pub const TOKEN: &str = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF";
@@ -192,10 +192,7 @@ pub fn block_hash(number: u64) -> B256 {
 
 /// Unix seconds.
 pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    clock::unix_seconds(clock::now())
 }
 
 fn id(number: u64) -> TransferId {
