@@ -4,6 +4,8 @@
 //! given, and asking again repeats the claims that were made. More than that goes as lines: see
 //! [`lines`](crate::lines).
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{FromRequest, Request, State},
@@ -64,7 +66,7 @@ pub(crate) enum BatchError {
     security(("provider_key" = []))
 )]
 pub(crate) async fn verify_batch(
-    State(verifier): State<Verifier>,
+    State(verifier): State<Arc<Verifier>>,
     admitted: Admitted,
     request: Request,
 ) -> Response {

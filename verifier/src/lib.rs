@@ -141,8 +141,8 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What a request needs; cheap to clone.
-#[derive(Clone, Debug)]
+/// What requests need; shared by all of them.
+#[derive(Debug)]
 pub(crate) struct Verifier {
     directory: Arc<DirectoryView>,
     statements: Statements,

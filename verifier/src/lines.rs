@@ -4,7 +4,7 @@
 //! Nothing more is read until the answers are taken, so memory is bounded whatever is sent. A line
 //! that cannot be answered gets an error with its number, and the rest goes on.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream, Bytes},
@@ -52,7 +52,7 @@ struct Lines {
 
 /// Who asks on that connection, and whom.
 struct Asker {
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     key: ApiKey,
     _slot: OwnedSemaphorePermit,
 }
@@ -100,7 +100,7 @@ enum Answer<'a> {
 }
 
 /// Answers a body line by line.
-pub(crate) fn answer_lines(verifier: Verifier, admitted: Admitted, body: Body) -> Response {
+pub(crate) fn answer_lines(verifier: Arc<Verifier>, admitted: Admitted, body: Body) -> Response {
     let asker = Asker {
         verifier,
         key: admitted.key,

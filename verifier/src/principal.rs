@@ -70,12 +70,12 @@ impl Principal {
     }
 }
 
-impl FromRequestParts<Verifier> for Admitted {
+impl FromRequestParts<Arc<Verifier>> for Admitted {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(
         parts: &mut Parts,
-        verifier: &Verifier,
+        verifier: &Arc<Verifier>,
     ) -> Result<Self, NotAdmitted> {
         // Without a directory nobody's key is known to be wrong.
         verifier

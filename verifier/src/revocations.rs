@@ -1,5 +1,7 @@
 //! `GET /revocations`: what this provider was told was paid and a reorg took away.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -51,7 +53,7 @@ pub(crate) enum RevocationsError {
     security(("provider_key" = []))
 )]
 pub(crate) async fn list(
-    State(verifier): State<Verifier>,
+    State(verifier): State<Arc<Verifier>>,
     admitted: Admitted,
     StrictQuery(query): StrictQuery<RevocationsQuery>,
 ) -> Result<(Left, Json<Revocations>), RevocationsError> {

@@ -1,6 +1,9 @@
 //! Every route of the verifier's public port.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -45,7 +48,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi))
         .route("/docs", get(docs::page))
-        .with_state(verifier);
+        .with_state(Arc::new(verifier));
     let limits = Limits {
         body_bytes: VERIFY_BODY_BYTES,
         request: REQUEST_TIMEOUT,
@@ -62,7 +65,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         (status = 503, description = "DIRECTORY_STALE", body = ErrorBody),
     )
 )]
-async fn jwks(State(verifier): State<Verifier>) -> Result<Response, Problem> {
+async fn jwks(State(verifier): State<Arc<Verifier>>) -> Result<Response, Problem> {
     let directory = verifier
         .directory
         .current(Instant::now())

@@ -3,7 +3,7 @@
 //! A request that says so waits while its payment is on its way: each commit of the index makes it be
 //! asked again. The steps to the verdict are shared with the batch: see [`cases`](crate::cases).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -89,7 +89,7 @@ pub(crate) enum VerifyError {
     security(("provider_key" = []))
 )]
 pub(crate) async fn verify(
-    State(verifier): State<Verifier>,
+    State(verifier): State<Arc<Verifier>>,
     admitted: Admitted,
     StrictJson(request): StrictJson<VerifyRequest>,
 ) -> Result<(Left, Json<VerifyResponse>), VerifyError> {
