@@ -246,6 +246,7 @@ impl Gateway {
             .map(|row| DirectoryProvider {
                 keys: keys_of.remove(&row.id).unwrap_or_default(),
                 payees: row.payees.into_iter().map(Payee).collect(),
+                confirmations: row.confirmations,
                 provider_id: row.id,
             })
             .collect();

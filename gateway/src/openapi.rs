@@ -74,6 +74,7 @@ const ERROR_CODES: [(&str, &str); 17] = [
         providers::list,
         providers::rotate,
         providers::revoke,
+        providers::set_confirmations,
         treasury::attach,
         treasury::show,
         relay::relay,

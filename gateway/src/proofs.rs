@@ -3,32 +3,42 @@
 //! A key signs only after every verifier knows it, and stays in the JWKS until the last proof that it
 //! signed has expired.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::JwkSet;
 use thiserror::Error;
+use tokio::sync::watch;
 use x402_schemas::{
-    api::ErrorBody,
+    api::{
+        ErrorBody,
+        issued::{Issued, IssuedQuery},
+    },
     network::Network,
     proof::{self, ProofClaims, ProofSigner},
 };
-use x402_service::{clock, problem::Problem};
+use x402_service::{clock, json::StrictQuery, problem::Problem};
 
 use crate::{
     gateway::Gateway,
     ledger::{
-        Ledger, LedgerError, directory,
+        Ledger, LedgerError, directory, issued_proofs,
         payments::{Payment, Place},
         proof_keys,
     },
-    principal::Operator,
+    principal::{Operator, Service},
     seed::{Seed, SeedError},
 };
 
 /// A proof may be signed a little after its key was taken out of service.
 const RETIREMENT_MARGIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// The longest wait of one poll for digests.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The key that signs now.
 #[derive(Debug)]
@@ -36,6 +46,8 @@ pub(crate) struct Proofs {
     signer: RwLock<Arc<ProofSigner>>,
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
+    /// Rung when proofs were stored.
+    issued: watch::Sender<()>,
 }
 
 /// Why there is no proof.
@@ -77,7 +89,13 @@ impl Proofs {
         Ok(Self {
             signer: RwLock::new(Arc::new(signer)),
             rotating: tokio::sync::Mutex::new(()),
+            issued: watch::Sender::new(()),
         })
+    }
+
+    /// Tells waiting verifiers that proofs were stored.
+    pub(crate) fn announce_issued(&self) {
+        self.issued.send_replace(());
     }
 
     /// States that a payment is in that place on the chain.
@@ -174,6 +192,36 @@ pub(crate) async fn rotate(
         }
         Err(ProofsError::Ledger(error)) => Err(error.into()),
         Err(error) => Err(Problem::internal(&error)),
+    }
+}
+
+/// `GET /internal/proofs`: a long poll by verifiers for the digests of issued proofs. Not part of the
+/// public API.
+pub(crate) async fn issued(
+    State(gateway): State<Arc<Gateway>>,
+    Service: Service,
+    StrictQuery(query): StrictQuery<IssuedQuery>,
+) -> Result<Json<Issued>, Problem> {
+    let mut news = gateway.proofs.issued.subscribe();
+    let known = gateway.issued_after(query.after).await?;
+    if !known.proofs.is_empty() || known.newest < query.after {
+        return Ok(Json(known));
+    }
+    tokio::select! {
+        _ = news.changed() => (),
+        () = tokio::time::sleep(Duration::from_millis(query.wait_ms).min(MAX_WAIT)) => (),
+        () = gateway.stop.cancelled() => (),
+    }
+    Ok(Json(gateway.issued_after(query.after).await?))
+}
+
+impl Gateway {
+    async fn issued_after(&self, after: u64) -> Result<Issued, LedgerError> {
+        let mut conn = self.ledger.read().await?;
+        // The newest number first: digests stored in between only come early.
+        let newest = issued_proofs::newest(&mut conn).await?;
+        let proofs = issued_proofs::after(&mut conn, after).await?;
+        Ok(Issued { newest, proofs })
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::api::{
     ErrorBody,
+    confirmations::{Confirmations, MAX_CONFIRMATIONS},
     owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
 };
 use x402_service::{
@@ -103,10 +104,45 @@ pub(crate) async fn list(
             provider_id: row.id,
             name: row.name,
             payees: row.payees.into_iter().map(Payee).collect(),
+            confirmations: row.confirmations,
             revoked_at: row.revoked_at,
         })
         .collect();
     Ok(Json(views))
+}
+
+/// Sets how settled payments to a provider must be before they verify; a request to the verifier may
+/// ask for more. Answers when every verifier acts on it.
+#[utoipa::path(put, path = "/providers/{id}/confirmations", tag = "owner", params(("id" = String, Path)),
+    request_body = Confirmations,
+    responses(
+        (status = 200, body = Confirmations),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn set_confirmations(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+    StrictJson(confirmations): StrictJson<Confirmations>,
+) -> Result<Json<Confirmations>, Problem> {
+    if !confirmations.is_valid() {
+        return Err(Problem::invalid(format!(
+            "minConfirmations is 1 to {MAX_CONFIRMATIONS}"
+        )));
+    }
+    let mut change = gateway.ledger.write().await?;
+    let standing = providers::find(&mut change, &owner.workspace_id, &id).await?;
+    if standing != Some(None) {
+        return Err(Problem::not_found("provider"));
+    }
+    providers::set_confirmations(&mut change, &id, confirmations).await?;
+    let seq = directory::advance(&mut change).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    gateway.until_followed(seq).await?;
+    Ok(Json(confirmations))
 }
 
 /// Gives a provider a new key. Answers when the old one has ended at every verifier.

@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 24] = [
+pub(crate) const ALL: [&str; 26] = [
     "/quote",
     "/pay",
     "/payments",
@@ -41,11 +41,13 @@ pub(crate) const ALL: [&str; 24] = [
     "/providers",
     "/providers/{id}/rotate",
     "/providers/{id}/revoke",
+    "/providers/{id}/confirmations",
     "/treasury",
     "/treasury/relay",
     "/proof-keys/rotate",
     "/.well-known/jwks.json",
     "/internal/directory",
+    "/internal/proofs",
     "/verify",
     "/verify/batch",
     "/openapi.json",
@@ -71,11 +73,16 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/providers", get(providers::list).post(providers::create))
         .route("/providers/{id}/rotate", post(providers::rotate))
         .route("/providers/{id}/revoke", post(providers::revoke))
+        .route(
+            "/providers/{id}/confirmations",
+            put(providers::set_confirmations),
+        )
         .route("/treasury", get(treasury::show).post(treasury::attach))
         .route("/treasury/relay", post(relay::relay))
         .route("/proof-keys/rotate", post(proofs::rotate))
         .route("/.well-known/jwks.json", get(proofs::jwks))
         .route("/internal/directory", get(directory::follow))
+        .route("/internal/proofs", get(proofs::issued))
         .merge(handed_on())
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))

@@ -22,10 +22,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// What the verifier is told of the request.
 const TO_VERIFIER: [HeaderName; 2] = [header::AUTHORIZATION, header::CONTENT_TYPE];
 /// What the caller is told of the answer.
-const TO_CALLER: [HeaderName; 3] = [
+const TO_CALLER: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
 ];
 
 /// The verifier that requests are handed on to.

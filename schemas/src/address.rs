@@ -3,8 +3,13 @@
 //! Mixed case is a checksum (EIP-55) and must be right; all-lowercase and all-uppercase carry none
 //! and are accepted. Text is always written checksummed.
 
+use std::cell::RefCell;
+
 use alloy_primitives::Address;
 use thiserror::Error;
+
+/// Addresses whose checksums a thread remembers.
+const REMEMBERED: usize = 256;
 
 /// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -17,6 +22,32 @@ pub enum AddressError {
     WrongChecksum,
 }
 
+/// The EIP-55 form.
+type Checksummed = [u8; 42];
+
+thread_local! {
+    /// A service sees the same few addresses again and again, and a checksum costs a hash. Each has
+    /// one place, by its last byte.
+    static CHECKSUMS: RefCell<Vec<Option<(Address, Checksummed)>>> =
+        RefCell::new(vec![None; REMEMBERED]);
+}
+
+fn checksum(address: &Address) -> Checksummed {
+    CHECKSUMS.with_borrow_mut(|places| {
+        let last = address.last().copied().map_or(0, usize::from);
+        let known = places.get(last).copied().flatten();
+        if let Some((_, text)) = known.filter(|(known, _)| known == address) {
+            return text;
+        }
+        let mut text = [0; 42];
+        let _written: &mut str = address.to_checksum_raw(&mut text, None);
+        if let Some(place) = places.get_mut(last) {
+            *place = Some((*address, text));
+        }
+        text
+    })
+}
+
 /// Reads an address, refusing a wrong checksum.
 pub fn parse(text: &str) -> Result<Address, AddressError> {
     let digits = text.strip_prefix("0x").ok_or(AddressError::NotAddress)?;
@@ -26,7 +57,7 @@ pub fn parse(text: &str) -> Result<Address, AddressError> {
     let address: Address = text.parse().map_err(|_| AddressError::NotAddress)?;
     let upper = digits.bytes().any(|byte| byte.is_ascii_uppercase());
     let lower = digits.bytes().any(|byte| byte.is_ascii_lowercase());
-    if upper && lower && address.to_checksum(None) != text {
+    if upper && lower && checksum(&address) != text.as_bytes() {
         return Err(AddressError::WrongChecksum);
     }
     Ok(address)
@@ -35,11 +66,12 @@ pub fn parse(text: &str) -> Result<Address, AddressError> {
 /// Serde for an address with its checksum enforced: `#[serde(with = "address::checksummed")]`.
 pub mod checksummed {
     use alloy_primitives::Address;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::Error as _};
 
     /// Writes the EIP-55 form.
     pub fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&address.to_checksum(None))
+        let text = super::checksum(address);
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 
     /// Reads an address, refusing a wrong checksum.
@@ -85,6 +117,31 @@ mod tests {
         let address = parse(MNEE).unwrap();
         assert_eq!(parse(&MNEE.to_ascii_lowercase()), Ok(address));
         assert_eq!(address.to_checksum(None), MNEE);
+    }
+
+    #[test]
+    fn addresses_that_share_a_place_keep_their_own_checksums() {
+        // Two with the same last byte, in turns.
+        let other = Address::repeat_byte(0xcf).to_checksum(None);
+        for text in [MNEE, &other, MNEE, &other] {
+            assert_eq!(checksum(&parse(text).unwrap()), text.as_bytes());
+            assert_eq!(
+                parse(&swap_case(text)),
+                Err(AddressError::WrongChecksum),
+                "{text}"
+            );
+        }
+    }
+
+    fn swap_case(text: &str) -> String {
+        let swap = |letter: char| {
+            if letter.is_ascii_uppercase() {
+                letter.to_ascii_lowercase()
+            } else {
+                letter.to_ascii_uppercase()
+            }
+        };
+        format!("0x{}", text[2..].chars().map(swap).collect::<String>())
     }
 
     #[test]

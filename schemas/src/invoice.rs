@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::{SolStruct, eip712_domain};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -73,22 +73,52 @@ pub enum InvoiceError {
     Resource,
 }
 
-impl Invoice {
-    /// The EIP-712 hash that the payment's calldata carries as its memo.
-    pub fn hash(&self, network: Network, token: Address) -> B256 {
+/// Network and token of many invoices, hashed once for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvoiceDomain {
+    separator: B256,
+    type_hash: B256,
+}
+
+impl InvoiceDomain {
+    /// The domain of invoices that are paid in this token on this network.
+    pub fn new(network: Network, token: Address) -> Self {
         let domain = eip712_domain! {
             name: "x402",
             version: "1",
             chain_id: network.chain_id(),
             verifying_contract: token,
         };
-        typed::Invoice {
-            invoiceId: self.id.0.clone(),
-            payTo: self.pay_to,
-            amount: self.amount.base_units(),
-            resource: self.resource.0.clone(),
+        Self {
+            separator: domain.separator(),
+            type_hash: keccak256(typed::Invoice::eip712_root_type().as_bytes()),
         }
-        .eip712_signing_hash(&domain)
+    }
+
+    /// The EIP-712 hash of an invoice of these parts.
+    pub fn hash(
+        &self,
+        id: &InvoiceId,
+        pay_to: Address,
+        amount: Amount,
+        resource: &Resource,
+    ) -> B256 {
+        let fields = [
+            self.type_hash,
+            keccak256(id.0.as_bytes()),
+            pay_to.into_word(),
+            B256::from(amount.base_units()),
+            keccak256(resource.0.as_bytes()),
+        ];
+        let fields = keccak256(fields.concat());
+        keccak256([b"\x19\x01", self.separator.as_slice(), fields.as_slice()].concat())
+    }
+}
+
+impl Invoice {
+    /// The EIP-712 hash that the payment's calldata carries as its memo.
+    pub fn hash(&self, network: Network, token: Address) -> B256 {
+        InvoiceDomain::new(network, token).hash(&self.id, self.pay_to, self.amount, &self.resource)
     }
 }
 

@@ -75,6 +75,16 @@ impl Problem {
         )
     }
 
+    /// The stable code that the caller sees.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The text that the caller sees.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The status that the caller sees.
     pub const fn status(&self) -> StatusCode {
         self.status

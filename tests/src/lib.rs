@@ -20,6 +20,12 @@ pub mod world;
 /// A paid API of the kind that providers run.
 pub mod api;
 
+/// Payments in any number, without a chain, for the verifier.
+pub mod market;
+
+/// What processes have used, for benches.
+pub mod process;
+
 /// Requests below the SDKs, for what the SDKs would never send.
 pub mod raw;
 

@@ -1,24 +1,31 @@
 //! `POST /verify/batch`: up to 1,000 proofs, each with its own verdict, in order.
 //!
 //! A transfer that two items claim goes to the first. A failure is the whole batch's: no verdict is
-//! given, and asking again repeats the claims that were made.
+//! given, and asking again repeats the claims that were made. More than that goes as lines: see
+//! [`lines`](crate::lines).
+
+use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::State,
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use thiserror::Error;
 use x402_schemas::api::{
     ErrorBody,
-    provider::{MAX_BATCH, VerifyBatchRequest, VerifyBatchResponse},
+    provider::{MAX_BATCH, VerifyBatchRequest, VerifyBatchResponse, VerifyRequest},
 };
 use x402_service::{clock, json::StrictJson, problem::Problem};
 
 use crate::{
     Verifier,
-    principal::Principal,
-    verify::{VerifyError, answer, check},
+    cases::answer,
+    limits::Left,
+    lines,
+    principal::Admitted,
+    verify::{VerifyError, check},
 };
 
 /// Why a batch could not be judged.
@@ -40,7 +47,9 @@ pub(crate) enum BatchError {
     Verify(#[from] VerifyError),
 }
 
-/// Judges up to 1,000 proofs.
+/// Judges up to 1,000 proofs. With `Content-Type: application/x-ndjson` as many as there are lines: a
+/// request a line in, an answer a line out, in order; what cannot be answered is `{line, error,
+/// message}` with the line's number from 1. Read answers while sending: the verifier waits for you.
 #[utoipa::path(
     post,
     path = "/verify/batch",
@@ -51,33 +60,70 @@ pub(crate) enum BatchError {
         (status = 401, description = "UNAUTHORIZED", body = ErrorBody),
         (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
         (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 503, description = "INDEX_UNAVAILABLE, CLAIMS_UNAVAILABLE, DIRECTORY_STALE: no verdicts; ask again after Retry-After", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED: ask again after Retry-After", body = ErrorBody),
+        (status = 503, description = "INDEX_UNAVAILABLE, INDEX_STALE, CLAIMS_UNAVAILABLE, DIRECTORY_STALE, OVERLOADED: no verdicts; ask again after Retry-After", body = ErrorBody),
     ),
     security(("provider_key" = []))
 )]
 pub(crate) async fn verify_batch(
-    State(verifier): State<Verifier>,
-    principal: Principal,
-    StrictJson(batch): StrictJson<VerifyBatchRequest>,
-) -> Result<Json<VerifyBatchResponse>, BatchError> {
+    State(verifier): State<Arc<Verifier>>,
+    admitted: Admitted,
+    request: Request,
+) -> Response {
+    if is_lines(request.headers()) {
+        return lines::answer_lines(verifier, admitted, request.into_body());
+    }
+    match StrictJson::from_request(request, &()).await {
+        Ok(StrictJson(batch)) => judge_batch(&verifier, &admitted, &batch)
+            .await
+            .into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn judge_batch(
+    verifier: &Verifier,
+    admitted: &Admitted,
+    batch: &VerifyBatchRequest,
+) -> Result<(Left, Json<VerifyBatchResponse>), BatchError> {
     let _timer = verifier.metrics.batch_seconds.start_timer();
     let items = &batch.items;
     if items.is_empty() || items.len() > MAX_BATCH {
         return Err(BatchError::Size(items.len()));
     }
     for (index, item) in items.iter().enumerate() {
-        check(item).map_err(|fault| BatchError::Item { index, fault })?;
+        check_item(item).map_err(|fault| BatchError::Item { index, fault })?;
     }
-    let results = answer(&verifier, &principal, items, clock::now()).await?;
-    Ok(Json(VerifyBatchResponse { results }))
+    let principal = &admitted.principal;
+    let (left, _in_hand) = verifier
+        .admit(principal, items.len())
+        .map_err(VerifyError::from)?;
+    let results = answer(verifier, principal, items, clock::now()).await?;
+    Ok((left, Json(VerifyBatchResponse { results })))
+}
+
+/// Whether one of many can be judged: nobody waits for one while the others are ready.
+pub(crate) fn check_item(item: &VerifyRequest) -> Result<(), VerifyError> {
+    if item.wait_ms.is_some() {
+        return Err(VerifyError::WaitInBatch);
+    }
+    check(item)
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case(lines::MEDIA_TYPE)
 }
 
 impl IntoResponse for BatchError {
     fn into_response(self) -> Response {
-        let problem = match &self {
-            Self::Size(_) | Self::Item { .. } => Problem::invalid(self.to_string()),
-            Self::Verify(error) => error.problem(),
-        };
-        problem.into_response()
+        match self {
+            Self::Size(_) | Self::Item { .. } => Problem::invalid(self.to_string()).into_response(),
+            Self::Verify(error) => error.into_response(),
+        }
     }
 }

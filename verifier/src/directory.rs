@@ -9,28 +9,25 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use alloy_primitives::{Address, B256};
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::jwk::JwkSet;
-use reqwest::{Client, StatusCode, redirect::Policy};
-use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use x402_schemas::{api::directory::Directory, proof::ProofKeys};
+use x402_schemas::{
+    api::{confirmations::Confirmations, directory::Directory},
+    proof::ProofKeys,
+};
 use x402_service::api_key::{ApiKey, KeyKind, Pepper};
 
 use crate::{
+    gateway::{AskError, Gateway, WAIT},
+    limits::{Lane, Terms},
     obstacles::{Obstacles, Part},
     retry::Retry,
 };
 
 /// How long a directory counts after the gateway was last asked for it with success.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
-
-/// How long the gateway may hold a question open; a third of the lease, so that one loss is no lapse.
-const WAIT: Duration = Duration::from_secs(10);
-
-/// How much longer than that its answer may take.
-const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// The least time between two questions whose answer was "unchanged".
 const MIN_INTERVAL: Duration = Duration::from_millis(250);
@@ -60,12 +57,17 @@ pub(crate) struct Provider {
     pub(crate) id: String,
     /// The addresses that it is paid at.
     pub(crate) payees: Vec<Address>,
+    /// How settled its payments must be.
+    pub(crate) confirmations: Confirmations,
+    /// What it may ask.
+    pub(crate) lane: Arc<Lane>,
 }
 
 /// The newest directory, and when it was last asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DirectoryView {
     held: ArcSwapOption<Held>,
+    terms: Terms,
 }
 
 #[derive(Debug)]
@@ -83,33 +85,20 @@ pub(crate) struct Stale;
 pub(crate) struct Follower {
     view: Arc<DirectoryView>,
     obstacles: Obstacles,
-    client: Client,
+    gateway: Gateway,
     endpoint: Url,
-    token: SecretString,
-}
-
-/// Why the gateway gave no directory.
-#[derive(Debug, Error)]
-pub(crate) enum FollowError {
-    #[error("the gateway cannot be reached")]
-    Unreachable(#[from] reqwest::Error),
-    #[error("the gateway refuses the service token; the services need the same one")]
-    Unauthorized,
-    #[error("the gateway answered {0}")]
-    Status(StatusCode),
-    #[error("the directory is larger than {MAX_BYTES} bytes")]
-    TooLarge,
-    #[error("the gateway's answer is no directory")]
-    Unreadable(#[from] serde_json::Error),
 }
 
 impl Known {
-    /// Prepares a directory for use.
-    pub(crate) fn of(directory: Directory) -> Self {
+    /// Prepares a directory for use. A provider that `lanes` has goes on with what it has left.
+    fn of(directory: Directory, lanes: &HashMap<String, Arc<Lane>>, terms: Terms) -> Self {
         let mut by_key_id = HashMap::new();
         for provider in directory.providers {
+            let lane = lanes.get(&provider.provider_id).map(Arc::clone);
             let known = Arc::new(Provider {
+                lane: lane.unwrap_or_else(|| Arc::new(Lane::new(terms))),
                 id: provider.provider_id,
+                confirmations: provider.confirmations,
                 payees: provider.payees.iter().map(|payee| payee.0).collect(),
             });
             for key in provider.keys {
@@ -126,6 +115,13 @@ impl Known {
         }
     }
 
+    fn lanes(&self) -> HashMap<String, Arc<Lane>> {
+        let providers = self.by_key_id.values().map(|(_, provider)| provider);
+        providers
+            .map(|provider| (provider.id.clone(), Arc::clone(&provider.lane)))
+            .collect()
+    }
+
     /// The provider whose key this is. An unknown key takes as long as a known one.
     pub(crate) fn provider(&self, key: &ApiKey) -> Option<&Arc<Provider>> {
         let entry = self.by_key_id.get(key.key_id());
@@ -137,6 +133,14 @@ impl Known {
 }
 
 impl DirectoryView {
+    /// No directory yet. Each provider that comes may ask what `terms` say.
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self {
+            held: ArcSwapOption::empty(),
+            terms,
+        }
+    }
+
     /// The directory, if it still counts at `now`.
     pub(crate) fn current(&self, now: Instant) -> Result<Arc<Known>, Stale> {
         match self.held.load().as_ref() {
@@ -157,14 +161,17 @@ impl DirectoryView {
     /// Takes an answer. Its lease runs from the question: the gateway's own count starts later.
     /// Returns whether it brought anything new.
     pub(crate) fn accept(&self, directory: Directory, asked_at: Instant) -> bool {
-        let unchanged = self
-            .held
-            .load()
-            .as_ref()
-            .filter(|held| held.known.seq == directory.seq)
-            .map(|held| Arc::clone(&held.known));
+        let before = self.held.load();
+        let before = before.as_ref().map(|held| &held.known);
+        let unchanged = before.filter(|known| known.seq == directory.seq);
         let changed = unchanged.is_none();
-        let known = unchanged.unwrap_or_else(|| Arc::new(Known::of(directory)));
+        let known = unchanged.map_or_else(
+            || {
+                let lanes = before.map(|known| known.lanes()).unwrap_or_default();
+                Arc::new(Known::of(directory, &lanes, self.terms))
+            },
+            Arc::clone,
+        );
         self.held.store(Some(Arc::new(Held { known, asked_at })));
         changed
     }
@@ -181,23 +188,18 @@ impl Follower {
         obstacles: Obstacles,
         mut endpoint: Url,
         name: &str,
-        token: SecretString,
-    ) -> Result<Self, reqwest::Error> {
+        gateway: Gateway,
+    ) -> Self {
         endpoint
             .query_pairs_mut()
             .append_pair("verifier", name)
             .append_pair("waitMs", &WAIT.as_millis().to_string());
-        let client = Client::builder()
-            .timeout(WAIT.saturating_add(ANSWER_GRACE))
-            .redirect(Policy::none())
-            .build()?;
-        Ok(Self {
+        Self {
             view,
             obstacles,
-            client,
+            gateway,
             endpoint,
-            token,
-        })
+        }
     }
 
     /// Follows until `stop`. Nothing that the gateway does ends it.
@@ -229,31 +231,11 @@ impl Follower {
         }
     }
 
-    async fn ask(&self) -> Result<Directory, FollowError> {
+    async fn ask(&self) -> Result<Directory, AskError> {
         let mut url = self.endpoint.clone();
         url.query_pairs_mut()
             .append_pair("since", &self.view.seq().to_string());
-        let mut response = self
-            .client
-            .get(url)
-            .bearer_auth(self.token.expose_secret())
-            .send()
-            .await?;
-        match response.status() {
-            StatusCode::OK => (),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(FollowError::Unauthorized);
-            }
-            status => return Err(FollowError::Status(status)),
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len().saturating_add(chunk.len()) > MAX_BYTES {
-                return Err(FollowError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(serde_json::from_slice(&body)?)
+        self.gateway.ask(url, MAX_BYTES).await
     }
 }
 

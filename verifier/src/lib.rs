@@ -7,10 +7,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use prometheus::Registry;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{sync::watch as channel, task::JoinError};
 use x402_schemas::{
     api::base_url::{BaseUrl, BaseUrlError},
     index::IndexReader,
+    invoice::InvoiceDomain,
 };
 use x402_service::{
     admin::Readiness,
@@ -28,14 +29,32 @@ mod routes;
 /// Bearer key to provider.
 mod principal;
 
+/// Provider to what it may ask, and how much is in hand.
+mod limits;
+
 /// The gateway's directory: providers, keys, issuer.
 mod directory;
 
 /// `POST /verify`: request to answer.
 mod verify;
 
+/// Requests to verdicts, many at a time.
+mod cases;
+
 /// `POST /verify/batch`: requests to answers.
 mod batch;
+
+/// `POST /verify/batch` as lines: requests to answers without end.
+mod lines;
+
+/// `GET /revocations`: provider to what a reorg took from it.
+mod revocations;
+
+/// Proof text to what it states.
+mod statements;
+
+/// The gateway's feed of issued proofs, to their digests.
+mod issued;
 
 /// Transfer id to what the index says of it.
 mod transfers;
@@ -45,6 +64,12 @@ mod verdict;
 
 /// Transfer to the one claim on it; durable.
 mod claims;
+
+/// Reorgs to revocations of claims.
+mod watch;
+
+/// Questions to the gateway.
+mod gateway;
 
 /// What is in the way, to readiness.
 mod obstacles;
@@ -68,10 +93,17 @@ pub use config::VerifierConfig;
 
 use claims::Claims;
 use directory::{DirectoryView, Follower};
-use metrics::VerifierMetrics;
+use gateway::Gateway;
+use issued::{IssuedFollower, IssuedProofs};
+use limits::{InHand, Left, LimitError, Terms};
+use metrics::{Gauged, VerifierMetrics};
 use obstacles::Obstacles;
-use transfers::{LookUp, Memory, Transfers, tail::Tail};
+use principal::Principal;
+use statements::Statements;
+use tokio::sync::OwnedSemaphorePermit;
+use transfers::{LookUp, LookUpTask, Memory, Transfers, tail::Tail};
 use verdict::Served;
+use watch::Watch;
 
 /// Under what name this verifier follows the gateway, kept with its claims.
 const NAME_FILE: &str = "name";
@@ -109,14 +141,31 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What a request needs; cheap to clone.
-#[derive(Clone, Debug)]
+/// What requests need; shared by all of them.
+#[derive(Debug)]
 pub(crate) struct Verifier {
     directory: Arc<DirectoryView>,
+    statements: Statements,
     transfers: Transfers,
     claims: Claims,
+    in_hand: InHand,
     metrics: Arc<VerifierMetrics>,
     served: Served,
+    /// Of the invoices that are served.
+    domain: InvoiceDomain,
+}
+
+impl Verifier {
+    /// Takes `count` proofs of this provider in hand, until the permit is dropped.
+    fn admit(
+        &self,
+        principal: &Principal,
+        count: usize,
+    ) -> Result<(Left, OwnedSemaphorePermit), LimitError> {
+        let left = principal.provider.lane.take(count);
+        left.and_then(|left| Ok((left, self.in_hand.take(count)?)))
+            .inspect_err(|error| self.metrics.count_refused(error.counted_as()))
+    }
 }
 
 /// Starts the verifier's tasks and its listener. Gateway and ClickHouse may come later: until then it
@@ -126,72 +175,128 @@ pub async fn start(
     config: VerifierConfig,
     registry: &Registry,
     readiness: Readiness,
-    wake: Option<watch::Receiver<u64>>,
+    wake: Option<channel::Receiver<u64>>,
     tasks: &Tasks,
 ) -> Result<Started, StartError> {
     let metrics = Arc::new(VerifierMetrics::register(registry)?);
     let obstacles = Obstacles::starting(readiness);
-    let (claims, claim_writer) =
-        Claims::open(&config.data_dir, metrics.claim_commit_seconds.clone()).await?;
+    let (claims, claim_writer) = Claims::open(
+        &config.data_dir,
+        config.claim_entries,
+        metrics.claim_commit_seconds.clone(),
+    )
+    .await?;
     let name = name(&config.data_dir).await?;
-    let directory = Arc::new(DirectoryView::default());
-    let follower = Follower::new(
-        Arc::clone(&directory),
-        obstacles.clone(),
-        BaseUrl::try_from(config.gateway_url.clone())?.endpoint(&["internal", "directory"]),
-        &name,
-        config.service_token.clone(),
-    )?;
+    let gateway = Gateway::new(config.service_token.clone())?;
+    let gateway_url = BaseUrl::try_from(config.gateway_url.clone())?;
     let reader = IndexReader::new(config.clickhouse.client(), config.network);
     let memory = Arc::new(Memory::new(config.cache_entries));
     let (look_up, look_up_task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));
+    let transfers = Transfers::new(Arc::clone(&memory), look_up, Arc::clone(&metrics));
+    let issued = Arc::new(IssuedProofs::new(config.issued_entries));
+    let verifier = assemble(&config, transfers, &issued, claims, &metrics);
+    let follower = Follower::new(
+        Arc::clone(&verifier.directory),
+        obstacles.clone(),
+        gateway_url.endpoint(&["internal", "directory"]),
+        &name,
+        gateway.clone(),
+    );
+    let issued_follower = IssuedFollower {
+        proofs: Arc::clone(&issued),
+        gateway,
+        endpoint: gateway_url.endpoint(&["internal", "proofs"]),
+    };
     let tail = Tail {
         reader: reader.clone(),
         memory: Arc::clone(&memory),
+        watch: Watch::new(verifier.claims.clone(), Arc::clone(&metrics)),
         obstacles: obstacles.clone(),
         poll: Duration::from_millis(config.poll_ms),
         wake,
     };
-    let verifier = Verifier {
-        directory: Arc::clone(&directory),
-        transfers: Transfers::new(Arc::clone(&memory), look_up, Arc::clone(&metrics)),
-        claims,
-        metrics: Arc::clone(&metrics),
-        served: Served {
-            network: config.network,
-            token: config.token,
-            block_time_ms: config.block_time_ms,
-        },
+    let gauged = Gauged {
+        memory,
+        directory: Arc::clone(&verifier.directory),
+        obstacles,
+        statements: verifier.statements.clone(),
+        issued,
+        claims: verifier.claims.clone(),
+        served: verifier.served,
     };
     let (listener, address) = bind(config.listen).await.map_err(StartError::Bind)?;
 
     let stop = || tasks.stop_token();
     tasks.spawn("verifier.directory", endless(follower.run(stop())));
+    tasks.spawn("verifier.issued", endless(issued_follower.run(stop())));
     tasks.spawn("verifier.tail", endless(tail.run(stop())));
-    // These two end when the last request is answered, not before.
-    tasks.spawn("verifier.claims", endless(claim_writer.run()));
-    tasks.spawn(
-        "verifier.look_up",
-        endless(look_up_task.run(move |ids| {
-            let reader = reader.clone();
-            async move { reader.find(&ids).await }
-        })),
-    );
     let stopped = stop();
-    tasks.spawn(
-        "verifier.metrics",
-        endless(async move {
-            metrics
-                .keep_ages(&memory, &directory, &obstacles, stopped)
-                .await;
-        }),
-    );
-    tasks.spawn(
-        "verifier.http",
-        serve(listener, routes::router(verifier), stop()),
-    );
+    let report = async move { metrics.keep_gauges(gauged, stopped).await };
+    tasks.spawn("verifier.metrics", endless(report));
+    // These two end when the last request is answered, not before.
+    tasks.spawn("verifier.claims", write_claims(claim_writer));
+    tasks.spawn("verifier.look_up", look_up_from(reader, look_up_task));
+    let routes = routes::router(verifier);
+    tasks.spawn("verifier.http", serve(listener, routes, stop()));
     tracing::info!(%address, network = %config.network, name, "the verifier listens");
     Ok(Started { address })
+}
+
+/// What requests need, by these settings.
+fn assemble(
+    config: &VerifierConfig,
+    transfers: Transfers,
+    issued: &Arc<IssuedProofs>,
+    claims: Claims,
+    metrics: &Arc<VerifierMetrics>,
+) -> Verifier {
+    Verifier {
+        directory: Arc::new(DirectoryView::new(Terms {
+            per_second: config.provider_rate,
+            concurrent: config.provider_concurrency,
+        })),
+        statements: Statements::new(
+            config.proof_entries,
+            Arc::clone(issued),
+            Arc::clone(metrics),
+        ),
+        transfers,
+        claims,
+        in_hand: InHand::new(config.max_in_hand),
+        metrics: Arc::clone(metrics),
+        served: Served {
+            network: config.network,
+            token: config.token,
+            block_time_ms: config.block_time_ms,
+            max_age_seconds: config.max_index_age(),
+        },
+        domain: InvoiceDomain::new(config.network, config.token),
+    }
+}
+
+/// Why claims are no longer written.
+#[derive(Debug, Error)]
+enum WriterError {
+    #[error("the disk cannot be trusted with claims any more")]
+    Disk(#[from] claims::ClaimError),
+    #[error("the writer of the claims ended")]
+    Ended(#[from] JoinError),
+}
+
+async fn write_claims(writer: claims::ClaimWriter) -> Result<(), WriterError> {
+    Ok(tokio::task::spawn_blocking(move || writer.run()).await??)
+}
+
+async fn look_up_from(
+    reader: IndexReader,
+    task: LookUpTask,
+) -> Result<(), std::convert::Infallible> {
+    task.run(move |ids| {
+        let reader = reader.clone();
+        async move { reader.find(&ids).await }
+    })
+    .await;
+    Ok(())
 }
 
 /// A task that has no way to fail.

@@ -1,14 +1,28 @@
 //! What the verifier reports about itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use x402_schemas::codes::Refusal;
+use x402_schemas::{api::revocations::RevocationEvent, codes::Refusal};
 use x402_service::clock;
 
-use crate::{directory::DirectoryView, obstacles::Obstacles, transfers::Memory};
+use crate::{
+    claims::Claims,
+    directory::DirectoryView,
+    issued::IssuedProofs,
+    obstacles::Obstacles,
+    statements::Statements,
+    transfers::Memory,
+    verdict::{Served, is_stale},
+};
+
+/// What counters tell apart.
+mod labels;
+
+pub(crate) use labels::{ClaimOutcome, ProofSource, Refused};
 
 /// Edges of answering times, seconds; 0.005 is the objective.
 const SECONDS: [f64; 12] = [
@@ -20,75 +34,127 @@ const TICK: Duration = Duration::from_secs(1);
 
 const VERIFIED: &str = "verified";
 
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClaimOutcome {
-    /// It is new.
-    Granted,
-    /// The caller had it already.
-    Repeated,
-    /// Somebody else has it, or another attempt of the same caller.
-    Refused,
+/// A request that waits for its payment; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting(IntGauge);
+
+/// What the gauges are read from.
+#[derive(Debug)]
+pub(crate) struct Gauged {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) directory: Arc<DirectoryView>,
+    pub(crate) obstacles: Obstacles,
+    pub(crate) statements: Statements,
+    pub(crate) issued: Arc<IssuedProofs>,
+    pub(crate) claims: Claims,
+    pub(crate) served: Served,
 }
 
-/// Verifier metrics, registered once at start.
+/// Verifier metrics, registered once at start. A label is looked up here and not per request.
 #[derive(Debug)]
 pub(crate) struct VerifierMetrics {
-    verdicts_total: IntCounterVec,
+    verified_total: IntCounter,
+    refusals_total: Vec<(Refusal, IntCounter)>,
     /// Time to answer `POST /verify`.
     pub(crate) verify_seconds: Histogram,
     /// Time to answer `POST /verify/batch`.
     pub(crate) batch_seconds: Histogram,
     /// Time to put one group of claims on disk.
     pub(crate) claim_commit_seconds: Histogram,
-    claims_total: IntCounterVec,
+    claims_total: [IntCounter; 3],
+    proofs_total: [IntCounter; 3],
+    refused_total: [IntCounter; 3],
+    revocations_total: [IntCounter; 2],
+    coalesced_look_ups_total: IntCounter,
+    waiting: IntGauge,
+    proof_entries: IntGauge,
+    claim_entries: IntGauge,
+    issued_digests: IntGauge,
+    index_stale: IntGauge,
     cache_hits_total: IntCounter,
     cache_misses_total: IntCounter,
     cache_entries: IntGauge,
-    index_queries_total: IntCounterVec,
+    index_queries_total: [IntCounter; 2],
     index_tip_block: IntGauge,
     index_tip_age_seconds: IntGauge,
     directory_age_seconds: IntGauge,
 }
 
-impl ClaimOutcome {
-    const ALL: [Self; 3] = [Self::Granted, Self::Repeated, Self::Refused];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Granted => "granted",
-            Self::Repeated => "repeated",
-            Self::Refused => "refused",
-        }
-    }
-}
-
 impl VerifierMetrics {
     /// Registers every metric, with every label at zero.
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let verdicts = counters(
+            registry,
+            "verdicts_total",
+            "Verdicts given, by verdict.",
+            "verdict",
+        )?;
+        let claims = counters(
+            registry,
+            "claims_total",
+            "Claims asked for, by outcome.",
+            "outcome",
+        )?;
+        let proofs = counters(registry, "proofs_total", "Proofs read, by how.", "source")?;
+        let refused = counters(
+            registry,
+            "refused_total",
+            "Requests that a limit refused, by limit.",
+            "limit",
+        )?;
+        let revocations = counters(
+            registry,
+            "revocations_total",
+            "Claimed payments that a reorg changed, by event.",
+            "event",
+        )?;
+        let queries = counters(
+            registry,
+            "index_queries_total",
+            "Look-ups sent to ClickHouse, by outcome.",
+            "outcome",
+        )?;
+        let refusals = Refusal::ALL
+            .iter()
+            .map(|refusal| (*refusal, verdicts.with_label_values(&[refusal.as_str()])));
         let metrics = Self {
-            verdicts_total: counters(
-                registry,
-                "verdicts_total",
-                "Verdicts given, by verdict.",
-                "verdict",
-            )?,
+            verified_total: verdicts.with_label_values(&[VERIFIED]),
+            refusals_total: refusals.collect(),
             verify_seconds: histogram(registry, "verify_seconds", "Time to answer one proof.")?,
             batch_seconds: histogram(
                 registry,
                 "batch_seconds",
-                "Time to answer a batch of proofs.",
+                "Time to answer a batch of proofs, or a group of lines.",
             )?,
             claim_commit_seconds: histogram(
                 registry,
                 "claim_commit_seconds",
                 "Time to put a group of claims on disk.",
             )?,
-            claims_total: counters(
+            claims_total: ClaimOutcome::ALL
+                .map(|outcome| claims.with_label_values(&[outcome.as_str()])),
+            proofs_total: ProofSource::ALL
+                .map(|source| proofs.with_label_values(&[source.as_str()])),
+            refused_total: Refused::ALL.map(|limit| refused.with_label_values(&[limit.as_str()])),
+            revocations_total: ["revoked", "restored"]
+                .map(|event| revocations.with_label_values(&[event])),
+            coalesced_look_ups_total: counter(
                 registry,
-                "claims_total",
-                "Claims asked for, by outcome.",
-                "outcome",
+                "coalesced_look_ups_total",
+                "Look-ups that shared another one's query.",
+            )?,
+            waiting: gauge(registry, "waiting", "Requests that wait for their payment.")?,
+            proof_entries: gauge(registry, "proof_entries", "Proofs in memory.")?,
+            claim_entries: gauge(registry, "claim_entries", "Claims in memory.")?,
+            issued_digests: gauge(
+                registry,
+                "issued_digests",
+                "Digests of issued proofs in memory.",
+            )?,
+            index_stale: gauge(
+                registry,
+                "index_stale",
+                "Whether the index's last block is too old to answer from.",
             )?,
             cache_hits_total: counter(registry, "cache_hits_total", "Transfers found in memory.")?,
             cache_misses_total: counter(
@@ -97,12 +163,7 @@ impl VerifierMetrics {
                 "Transfers not found in memory.",
             )?,
             cache_entries: gauge(registry, "cache_entries", "Transfers in memory.")?,
-            index_queries_total: counters(
-                registry,
-                "index_queries_total",
-                "Look-ups sent to ClickHouse, by outcome.",
-                "outcome",
-            )?,
+            index_queries_total: [true, false].map(|ok| queries.with_label_values(&[answered(ok)])),
             index_tip_block: gauge(
                 registry,
                 "index_tip_block",
@@ -119,20 +180,6 @@ impl VerifierMetrics {
                 "Time since the gateway was last asked with success; -1 before.",
             )?,
         };
-        metrics.verdicts_total.with_label_values(&[VERIFIED]);
-        for refusal in Refusal::ALL {
-            metrics
-                .verdicts_total
-                .with_label_values(&[refusal.as_str()]);
-        }
-        for outcome in ClaimOutcome::ALL {
-            metrics.claims_total.with_label_values(&[outcome.as_str()]);
-        }
-        for ok in [true, false] {
-            metrics
-                .index_queries_total
-                .with_label_values(&[answered(ok)]);
-        }
         metrics.index_tip_age_seconds.set(-1);
         metrics.directory_age_seconds.set(-1);
         Ok(metrics)
@@ -140,15 +187,64 @@ impl VerifierMetrics {
 
     /// Counts a verdict: `None` is verified.
     pub(crate) fn count_verdict(&self, refusal: Option<Refusal>) {
-        let label = refusal.map_or(VERIFIED, Refusal::as_str);
-        self.verdicts_total.with_label_values(&[label]).inc();
+        let Some(refusal) = refusal else {
+            return self.verified_total.inc();
+        };
+        let counter = self.refusals_total.iter().find(|(one, _)| *one == refusal);
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
     }
 
     /// Counts a claim that was asked for.
     pub(crate) fn count_claim(&self, outcome: ClaimOutcome) {
-        self.claims_total
-            .with_label_values(&[outcome.as_str()])
-            .inc();
+        let [granted, repeated, refused] = &self.claims_total;
+        match outcome {
+            ClaimOutcome::Granted => granted.inc(),
+            ClaimOutcome::Repeated => repeated.inc(),
+            ClaimOutcome::Refused => refused.inc(),
+        }
+    }
+
+    /// Counts a proof that was read.
+    pub(crate) fn count_proof(&self, source: ProofSource) {
+        let [memory, digest, signature] = &self.proofs_total;
+        match source {
+            ProofSource::Memory => memory.inc(),
+            ProofSource::Digest => digest.inc(),
+            ProofSource::Signature => signature.inc(),
+        }
+    }
+
+    /// Counts a request that a limit refused.
+    pub(crate) fn count_refused(&self, limit: Refused) {
+        let [rate, concurrency, overload] = &self.refused_total;
+        match limit {
+            Refused::Rate => rate.inc(),
+            Refused::Concurrency => concurrency.inc(),
+            Refused::Overload => overload.inc(),
+        }
+    }
+
+    /// Counts a claimed payment that a reorg changed.
+    pub(crate) fn count_revocation(&self, event: RevocationEvent) {
+        let [revoked, restored] = &self.revocations_total;
+        match event {
+            RevocationEvent::Revoked => revoked.inc(),
+            RevocationEvent::Restored => restored.inc(),
+        }
+    }
+
+    /// Counts callers whose look-ups go into one query.
+    pub(crate) fn count_look_ups(&self, callers: usize) {
+        let others = u64::try_from(callers).unwrap_or(u64::MAX).saturating_sub(1);
+        self.coalesced_look_ups_total.inc_by(others);
+    }
+
+    /// Counts a request as waiting until the value is dropped.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.inc();
+        Waiting(self.waiting.clone())
     }
 
     /// Counts transfers asked of memory, and those that it did not have.
@@ -161,33 +257,45 @@ impl VerifierMetrics {
 
     /// Counts a query to the index.
     pub(crate) fn count_query(&self, ok: bool) {
-        self.index_queries_total
-            .with_label_values(&[answered(ok)])
-            .inc();
+        let [answered, failed] = &self.index_queries_total;
+        if ok { answered.inc() } else { failed.inc() }
     }
 
-    /// Brings the gauges up to date every second until `stop`, and notices a lapsed directory.
-    pub(crate) async fn keep_ages(
-        &self,
-        memory: &Memory,
-        directory: &DirectoryView,
-        obstacles: &Obstacles,
-        stop: CancellationToken,
-    ) {
+    /// Brings the gauges up to date every second until `stop`, and notices a lapsed directory and a
+    /// stale index.
+    pub(crate) async fn keep_gauges(&self, gauged: Gauged, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.cache_entries.set(whole(memory.entries()));
-            if let Some(tip) = memory.progress().and_then(|progress| progress.tip) {
-                let age = clock::unix_seconds(clock::now()).saturating_sub(tip.block_time);
-                self.index_tip_block.set(whole(tip.block_number));
-                self.index_tip_age_seconds.set(whole(age));
-            }
-            if let Some(age) = directory.age(Instant::now()) {
-                self.directory_age_seconds.set(whole(age.as_secs()));
-                obstacles.judge_directory(directory);
-            }
+            self.set_gauges(&gauged, clock::now());
         }
+    }
+
+    fn set_gauges(&self, gauged: &Gauged, now: Timestamp) {
+        self.cache_entries.set(whole(gauged.memory.entries()));
+        self.proof_entries.set(whole(gauged.statements.entries()));
+        self.claim_entries.set(whole(gauged.claims.remembered()));
+        let digests = u64::try_from(gauged.issued.len()).unwrap_or(u64::MAX);
+        self.issued_digests.set(whole(digests));
+        let tip = gauged.memory.progress().and_then(|progress| progress.tip);
+        if let Some(tip) = tip {
+            let age = clock::unix_seconds(now).saturating_sub(tip.block_time);
+            self.index_tip_block.set(whole(tip.block_number));
+            self.index_tip_age_seconds.set(whole(age));
+        }
+        let stale = is_stale(gauged.served, tip, now);
+        self.index_stale.set(i64::from(stale));
+        gauged.obstacles.judge_age(stale);
+        if let Some(age) = gauged.directory.age(Instant::now()) {
+            self.directory_age_seconds.set(whole(age.as_secs()));
+            gauged.obstacles.judge_directory(&gauged.directory);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -248,6 +356,9 @@ mod tests {
         };
         assert_eq!(of("verdicts_total").len(), Refusal::ALL.len() + 1);
         assert_eq!(of("claims_total").len(), ClaimOutcome::ALL.len());
+        assert_eq!(of("proofs_total").len(), ProofSource::ALL.len());
+        assert_eq!(of("refused_total").len(), Refused::ALL.len());
+        assert_eq!(of("revocations_total").len(), 2);
         assert!(
             of("verdicts_total")
                 .iter()

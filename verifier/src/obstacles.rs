@@ -14,6 +14,8 @@ pub(crate) enum Part {
     Directory,
     /// The index of the chain.
     Index,
+    /// How old its last block is.
+    Age,
 }
 
 /// The obstacles of each part.
@@ -27,6 +29,7 @@ pub(crate) struct Obstacles {
 struct Standing {
     directory: Option<&'static str>,
     index: Option<&'static str>,
+    age: Option<&'static str>,
 }
 
 impl Obstacles {
@@ -35,6 +38,7 @@ impl Obstacles {
         let standing = Standing {
             directory: Some("the gateway's directory has not been read yet"),
             index: Some("the index has not been read yet"),
+            age: None,
         };
         let obstacles = Self {
             readiness,
@@ -49,6 +53,7 @@ impl Obstacles {
         self.update(|standing| match part {
             Part::Directory => standing.directory = obstacle,
             Part::Index => standing.index = obstacle,
+            Part::Age => standing.age = obstacle,
         });
     }
 
@@ -60,10 +65,18 @@ impl Obstacles {
         self.set(Part::Directory, obstacle);
     }
 
+    /// Sets the age's obstacle.
+    pub(crate) fn judge_age(&self, is_stale: bool) {
+        let obstacle = is_stale.then_some(
+            "the index's last block is older than max-index-age-secs; do the indexer and its node keep up?",
+        );
+        self.set(Part::Age, obstacle);
+    }
+
     fn update(&self, change: impl FnOnce(&mut Standing)) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut standing);
-        match standing.directory.or(standing.index) {
+        match standing.directory.or(standing.index).or(standing.age) {
             Some(obstacle) => self.readiness.not_ready(obstacle),
             None => self.readiness.ready(),
         }

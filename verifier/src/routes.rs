@@ -1,6 +1,9 @@
 //! Every route of the verifier's public port.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -21,7 +24,7 @@ use x402_service::{
     serve::{Limits, with_limits},
 };
 
-use crate::{Verifier, batch, principal, verify};
+use crate::{Verifier, batch, principal, revocations, verify};
 
 /// A proof has at most 8 KiB; the rest of a request is small.
 const VERIFY_BODY_BYTES: usize = 64 * 1024;
@@ -41,10 +44,11 @@ pub(crate) fn router(verifier: Verifier) -> Router {
     let routes = Router::new()
         .route("/verify", post(verify::verify))
         .route("/verify/batch", batch)
+        .route("/revocations", get(revocations::list))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi))
         .route("/docs", get(docs::page))
-        .with_state(verifier);
+        .with_state(Arc::new(verifier));
     let limits = Limits {
         body_bytes: VERIFY_BODY_BYTES,
         request: REQUEST_TIMEOUT,
@@ -61,7 +65,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         (status = 503, description = "DIRECTORY_STALE", body = ErrorBody),
     )
 )]
-async fn jwks(State(verifier): State<Verifier>) -> Result<Response, Problem> {
+async fn jwks(State(verifier): State<Arc<Verifier>>) -> Result<Response, Problem> {
     let directory = verifier
         .directory
         .current(Instant::now())
@@ -81,7 +85,7 @@ async fn openapi() -> Response {
         title = "x402 verifier",
         description = "Does this proof pay this invoice? Answers come from an index of the chain. Refusals are 200 with verified=false and the first reason that holds."
     ),
-    paths(verify::verify, batch::verify_batch, jwks),
+    paths(verify::verify, batch::verify_batch, revocations::list, jwks),
     modifiers(&ProviderKey)
 )]
 struct ApiDoc;

@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use x402_schemas::{
     api::{
+        confirmations::Confirmations,
         directory::{Directory, DirectoryKey, DirectoryProvider},
         owner::Payee,
         provider::VerifyRequest,
     },
     index::Tip,
+    invoice::InvoiceDomain,
     network::Network,
     proof::{LIFETIME_SECONDS, ProofClaims, ProofSigner},
     transfer::{Transfer, TransferId, TransferKind},
@@ -29,6 +31,7 @@ pub(crate) const SERVED: Served = Served {
     network: Network::DEVNET,
     token: TOKEN,
     block_time_ms: 12_000,
+    max_age_seconds: None,
 };
 const PEPPER: Pepper = Pepper::new(B256::repeat_byte(9));
 
@@ -61,6 +64,11 @@ pub(crate) fn claims(number: u8, signed_at: u64) -> ProofClaims {
     }
 }
 
+/// Of the invoices that are served.
+pub(crate) fn domain() -> InvoiceDomain {
+    InvoiceDomain::new(SERVED.network, SERVED.token)
+}
+
 /// The transfer that these claims stand on.
 pub(crate) fn transfer(claims: &ProofClaims) -> Transfer {
     Transfer {
@@ -76,7 +84,7 @@ pub(crate) fn transfer(claims: &ProofClaims) -> Transfer {
         from: claims.payer,
         to: claims.pay_to,
         amount: claims.amount,
-        memo: Some(Statement::of(claims.clone()).invoice_hash),
+        memo: Some(Statement::of(String::new(), claims.clone()).invoice_hash(&domain())),
         kind: TransferKind::Payment,
     }
 }
@@ -91,6 +99,8 @@ pub(crate) fn request(claims: &ProofClaims, proof: String) -> VerifyRequest {
         network: Some(claims.network),
         resource: Some(claims.resource.clone()),
         min_confirmations: None,
+        finalized: None,
+        wait_ms: None,
         claim: None,
         attempt: None,
     }
@@ -121,6 +131,7 @@ pub(crate) fn provider(id: &str, payees: &[Address]) -> (DirectoryProvider, ApiK
             key_id: key.key_id().to_owned(),
             hash: key.hash(&PEPPER),
         }],
+        confirmations: Confirmations::default(),
     };
     (provider, key)
 }

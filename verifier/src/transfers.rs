@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::sync::Cache;
+use tokio::sync::watch;
 use x402_schemas::{
     index::{Change, Tip},
     transfer::{Transfer, TransferId},
@@ -24,7 +25,7 @@ pub(crate) mod look_up;
 /// Follows the index's commits.
 pub(crate) mod tail;
 
-pub(crate) use look_up::{LookUp, LookUpError};
+pub(crate) use look_up::{LookUp, LookUpError, LookUpTask};
 
 /// What this process knows of the index.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Memory {
     /// The newest commit that took anything away. Held for writing while memory is changed by such
     /// a commit, and for reading while an answer of the index is put in.
     last_removal: RwLock<u64>,
+    /// Rung when memory has moved on.
+    moved: watch::Sender<()>,
 }
 
 /// How far the tail has come.
@@ -65,6 +68,16 @@ impl Transfers {
             look_up,
             metrics,
         }
+    }
+
+    /// Where the index ends, as far as the tail has come; `None` before it first reached the index.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.memory.progress()
+    }
+
+    /// Changes whenever the index has moved on from what it is now.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.memory.news()
     }
 
     /// Looks at these transfers, in their order; one query for all that memory does not have.
@@ -109,12 +122,23 @@ impl Memory {
             capacity,
             progress: ArcSwapOption::empty(),
             last_removal: RwLock::new(0),
+            moved: watch::Sender::new(()),
         }
     }
 
     /// How far the tail has come; `None` before it first reached the index.
     pub(crate) fn progress(&self) -> Option<Progress> {
         self.progress.load().as_ref().map(|progress| **progress)
+    }
+
+    /// Changes whenever memory has moved on from what it is now.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
+    fn reach(&self, tip: Option<Tip>) {
+        self.progress.store(Some(Arc::new(Progress { tip })));
+        self.moved.send_replace(());
     }
 
     /// How many transfers are held.
@@ -153,7 +177,7 @@ impl Memory {
             cache.insert(transfer.id, Sighting::Standing(*transfer));
         }
         self.cache.store(Arc::new(cache));
-        self.progress.store(Some(Arc::new(Progress { tip })));
+        self.reach(tip);
     }
 
     /// Applies what the commits up to `tip` changed, in their order; the last change of a transfer is
@@ -175,8 +199,7 @@ impl Memory {
             cache.insert(id, sighting);
         }
         drop(guard);
-        self.progress
-            .store(Some(Arc::new(Progress { tip: Some(tip) })));
+        self.reach(Some(tip));
     }
 
     /// Remembers what the index answered to a question that was asked when it ended at the look's
@@ -213,7 +236,7 @@ pub(crate) fn sighting(id: TransferId, found: &[Change]) -> Sighting {
 }
 
 /// The last change of each transfer.
-fn net(changes: &[Change]) -> std::collections::HashMap<TransferId, Sighting> {
+pub(crate) fn net(changes: &[Change]) -> std::collections::HashMap<TransferId, Sighting> {
     changes
         .iter()
         .map(|change| match change {

@@ -4,13 +4,18 @@
 //! one reported. Judged twice around a claim: before, to know whether one may be made, and after,
 //! with the claim as it stands on disk and the transfer as it stands in the index.
 
+use std::sync::OnceLock;
+
 use alloy_primitives::{Address, B256};
 use jiff::Timestamp;
 use x402_schemas::{
-    api::provider::{Verified, VerifyRequest},
+    api::{
+        confirmations::Confirmations,
+        provider::{Verified, VerifyRequest},
+    },
     codes::Refusal,
     index::Tip,
-    invoice::Invoice,
+    invoice::InvoiceDomain,
     network::Network,
     proof::ProofClaims,
     transfer::{Transfer, TransferKind},
@@ -25,9 +30,6 @@ const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
 /// The shortest wait that is worth telling, milliseconds.
 const MIN_RETRY_MS: u64 = 500;
 
-/// Confirmations that a request asks for by saying nothing.
-const DEFAULT_CONFIRMATIONS: u64 = 1;
-
 /// What this verifier serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Served {
@@ -37,15 +39,19 @@ pub(crate) struct Served {
     pub(crate) token: Address,
     /// How long that chain takes for a block, milliseconds.
     pub(crate) block_time_ms: u64,
+    /// How old the index's last block may be, seconds; `None`: as old as it likes.
+    pub(crate) max_age_seconds: Option<u64>,
 }
 
 /// What a proof with a good signature states.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
+    /// The key that signed it.
+    pub(crate) kid: String,
     /// Its claims.
     pub(crate) claims: ProofClaims,
-    /// The memo that a transfer for exactly this invoice carries.
-    pub(crate) invoice_hash: B256,
+    /// Made when it is first compared.
+    invoice_hash: OnceLock<B256>,
 }
 
 /// What the index says of one transfer.
@@ -73,12 +79,16 @@ pub(crate) struct Look {
 pub(crate) struct Facts<'a> {
     /// What this verifier serves.
     pub(crate) served: Served,
+    /// The domain of invoices on that chain and in that token.
+    pub(crate) domain: &'a InvoiceDomain,
     /// The gateway that is believed.
     pub(crate) issuer: &'a str,
     /// Who asks.
     pub(crate) provider_id: &'a str,
     /// The addresses that the asker is paid at.
     pub(crate) payees: &'a [Address],
+    /// How settled the asker wants payments to be.
+    pub(crate) terms: Confirmations,
     /// What the proof states; `None` if its signature or form is not the gateway's.
     pub(crate) statement: Option<&'a Statement>,
     /// What the index says; `None` before it was asked.
@@ -96,12 +106,20 @@ pub(crate) struct NotVerified {
     pub(crate) retry_after_ms: Option<u64>,
 }
 
+impl NotVerified {
+    /// Nothing is known of the proof yet: nothing may be served.
+    pub(crate) const UNREAD: Self = Self {
+        refusal: Refusal::InvalidProof,
+        retry_after_ms: None,
+    };
+}
+
 /// Judges a proof. The first refusal that holds, in the order of [`Refusal`], is the answer.
 pub(crate) fn judge(
     facts: &Facts<'_>,
     request: &VerifyRequest,
     now: Timestamp,
-) -> Result<Verified, NotVerified> {
+) -> Result<Transfer, NotVerified> {
     let statement = believable(facts, now)?;
     let claims = &statement.claims;
     // Another chain's transfers are not in this index: nothing to find, only mismatches to name.
@@ -129,7 +147,13 @@ pub(crate) fn judge(
     ) {
         return refuse(Refusal::PaymentReverted);
     }
-    Ok(verified(facts, claims, transfer))
+    Ok(transfer)
+}
+
+/// Whether the index is too old for any verdict. An empty one is merely behind.
+pub(crate) fn is_stale(served: Served, tip: Option<Tip>, now: Timestamp) -> bool {
+    tip.zip(served.max_age_seconds)
+        .is_some_and(|(tip, max_age)| unix_seconds(now) > tip.block_time.saturating_add(max_age))
 }
 
 /// Whether the index has to be asked before this proof can be judged.
@@ -139,17 +163,26 @@ pub(crate) fn needs_look_up(facts: &Facts<'_>, now: Timestamp) -> bool {
 
 impl Statement {
     /// What these claims state.
-    pub(crate) fn of(claims: ProofClaims) -> Self {
-        let invoice = Invoice {
-            id: claims.invoice_id.clone(),
-            pay_to: claims.pay_to,
-            amount: claims.amount,
-            resource: claims.resource.clone(),
-        };
+    pub(crate) const fn of(kid: String, claims: ProofClaims) -> Self {
         Self {
-            invoice_hash: invoice.hash(claims.network, claims.asset),
+            kid,
             claims,
+            invoice_hash: OnceLock::new(),
         }
+    }
+
+    /// The memo that a transfer for exactly this invoice carries.
+    /// `domain` is that of its own network and token.
+    pub(crate) fn invoice_hash(&self, domain: &InvoiceDomain) -> B256 {
+        *self.invoice_hash.get_or_init(|| {
+            let claims = &self.claims;
+            domain.hash(
+                &claims.invoice_id,
+                claims.pay_to,
+                claims.amount,
+                &claims.resource,
+            )
+        })
     }
 }
 
@@ -202,12 +235,34 @@ fn settled(
     if transfer.kind != TransferKind::Payment || transfer.from != claims.payer {
         return refuse(Refusal::PaymentNotFound);
     }
-    let wanted = request.min_confirmations.unwrap_or(DEFAULT_CONFIRMATIONS);
-    let missing = wanted.saturating_sub(confirmations(&transfer, tip));
+    let missing = missing_blocks(wanted(facts, request), &transfer, tip);
     if missing > 0 && matches!(sighting, Sighting::Standing(_)) {
         return pending(facts.served, missing, tip, now);
     }
     Ok(transfer)
+}
+
+/// What both the provider and its request ask for.
+fn wanted(facts: &Facts<'_>, request: &VerifyRequest) -> Confirmations {
+    let asked = Confirmations {
+        min_confirmations: request.min_confirmations.unwrap_or(1),
+        finalized: request.finalized.unwrap_or(false),
+    };
+    facts.terms.stricter(asked)
+}
+
+/// How many blocks it takes until the transfer is as settled as is wanted; 0 when it is.
+fn missing_blocks(wanted: Confirmations, transfer: &Transfer, tip: Option<Tip>) -> u64 {
+    let unconfirmed = wanted
+        .min_confirmations
+        .saturating_sub(confirmations(transfer, tip));
+    let finalized = tip.map_or(0, |tip| tip.finalized);
+    let unfinalized = if wanted.finalized {
+        transfer.block_number.saturating_sub(finalized)
+    } else {
+        0
+    };
+    unconfirmed.max(unfinalized)
 }
 
 /// `INVOICE_MISMATCH` to `NETWORK_MISMATCH`: the transfer against the proof, the proof against the request.
@@ -222,7 +277,7 @@ fn mismatch(
         || differs(request.resource.as_ref(), &claims.resource)
         || transfer
             .and_then(|transfer| transfer.memo)
-            .is_some_and(|memo| memo != statement.invoice_hash);
+            .is_some_and(|memo| memo != statement.invoice_hash(facts.domain));
     let other_amount = differs(request.amount.as_ref(), &claims.amount)
         || transfer.is_some_and(|transfer| transfer.amount != claims.amount);
     let other_recipient = differs(request.pay_to.as_ref(), &claims.pay_to)
@@ -255,7 +310,8 @@ pub(crate) fn claims_it(request: &VerifyRequest) -> bool {
     request.claim.unwrap_or(true)
 }
 
-fn verified(facts: &Facts<'_>, claims: &ProofClaims, transfer: Transfer) -> Verified {
+/// The answer for a proof that was judged to hold.
+pub(crate) fn verified(facts: &Facts<'_>, claims: &ProofClaims, transfer: Transfer) -> Verified {
     let tip = facts.look.and_then(|look| look.tip);
     Verified {
         verified: true,

@@ -43,6 +43,9 @@ pub(crate) mod held;
 /// Proof keys.
 pub(crate) mod proof_keys;
 
+/// Digests of issued proofs, for verifiers.
+pub(crate) mod issued_proofs;
+
 /// The directory's number and its followers.
 pub(crate) mod directory;
 

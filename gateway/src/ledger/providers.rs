@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use alloy::primitives::Address;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
+use x402_schemas::api::confirmations::Confirmations;
 
 use super::{LedgerError, columns};
 
@@ -14,8 +15,11 @@ pub(crate) struct ProviderRow {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) payees: Vec<Address>,
+    pub(crate) confirmations: Confirmations,
     pub(crate) revoked_at: Option<Timestamp>,
 }
+
+type Row = (String, String, Option<i64>, i64, bool);
 
 pub(crate) async fn insert(
     conn: &mut SqliteConnection,
@@ -94,8 +98,8 @@ pub(crate) async fn list(
     conn: &mut SqliteConnection,
     workspace_id: &str,
 ) -> Result<Vec<ProviderRow>, LedgerError> {
-    let rows: Vec<(String, String, Option<i64>)> = sqlx::query_as(
-        "SELECT id, name, revoked_at FROM providers WHERE workspace_id = ? ORDER BY created_at, id",
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, name, revoked_at, min_confirmations, finalized FROM providers WHERE workspace_id = ? ORDER BY created_at, id",
     )
     .bind(workspace_id)
     .fetch_all(&mut *conn)
@@ -112,8 +116,8 @@ pub(crate) async fn list(
 pub(crate) async fn list_valid(
     conn: &mut SqliteConnection,
 ) -> Result<Vec<ProviderRow>, LedgerError> {
-    let rows: Vec<(String, String, Option<i64>)> = sqlx::query_as(
-        "SELECT id, name, revoked_at FROM providers WHERE revoked_at IS NULL ORDER BY id",
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, name, revoked_at, min_confirmations, finalized FROM providers WHERE revoked_at IS NULL ORDER BY id",
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -122,6 +126,21 @@ pub(crate) async fn list_valid(
             .fetch_all(conn)
             .await?;
     assemble(rows, payees)
+}
+
+/// Sets how settled payments to a provider must be.
+pub(crate) async fn set_confirmations(
+    conn: &mut SqliteConnection,
+    id: &str,
+    confirmations: Confirmations,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE providers SET min_confirmations = ?, finalized = ? WHERE id = ?")
+        .bind(columns::number_column(confirmations.min_confirmations)?)
+        .bind(confirmations.finalized)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Revokes a provider and frees its addresses for another of the same workspace.
@@ -143,7 +162,7 @@ pub(crate) async fn revoke(
 }
 
 fn assemble(
-    rows: Vec<(String, String, Option<i64>)>,
+    rows: Vec<Row>,
     payees: Vec<(String, Vec<u8>)>,
 ) -> Result<Vec<ProviderRow>, LedgerError> {
     let mut by_provider: HashMap<String, Vec<Address>> = HashMap::new();
@@ -154,9 +173,13 @@ fn assemble(
             .push(columns::address(&address)?);
     }
     rows.into_iter()
-        .map(|(id, name, revoked_at)| {
+        .map(|(id, name, revoked_at, min_confirmations, finalized)| {
             Ok(ProviderRow {
                 payees: by_provider.remove(&id).unwrap_or_default(),
+                confirmations: Confirmations {
+                    min_confirmations: columns::number(min_confirmations)?,
+                    finalized,
+                },
                 revoked_at: revoked_at.map(columns::time).transpose()?,
                 id,
                 name,

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
 
 use super::{
-    LedgerError, columns, held,
+    LedgerError, columns, held, issued_proofs,
     payments::{self, Failure, Payment, Place},
 };
 use crate::spender::SignedTransaction;
@@ -126,8 +126,9 @@ pub(crate) async fn settle(
     .bind(i64::from(place.log_index))
     .bind(proof)
     .bind(id)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    issued_proofs::record(conn, proof, now).await?;
     Ok(true)
 }
 

@@ -204,6 +204,12 @@ impl Follower {
             }
         }
         change.commit().await?;
+        if taken
+            .iter()
+            .any(|(_, step)| matches!(step, Step::Settle(_) | Step::Move(_)))
+        {
+            gateway.proofs.announce_issued();
+        }
         for (payment, step) in taken {
             self.announce(payment, step);
         }

@@ -8,6 +8,7 @@ async fn the_document_describes_every_public_route_and_code() {
     let described = document["paths"].as_object().unwrap();
     let undescribed = [
         "/internal/directory",
+        "/internal/proofs",
         "/verify",
         "/verify/batch",
         "/openapi.json",

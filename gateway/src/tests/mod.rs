@@ -3,6 +3,7 @@
 mod bad_input;
 mod directory;
 mod documents;
+mod issued;
 mod ledger;
 mod limits;
 mod tenancy;

@@ -21,7 +21,7 @@ async fn every_route_refuses_every_wrong_principal() {
         ("raised", raised.as_str()),
         ("nothing", ""),
     ];
-    let routes: [(&str, &str, &[&str]); 20] = [
+    let routes: [(&str, &str, &[&str]); 22] = [
         ("POST", "/quote", &["agent"]),
         ("POST", "/pay", &["agent"]),
         ("GET", "/payments/pay_1", &["agent", "owner"]),
@@ -38,10 +38,12 @@ async fn every_route_refuses_every_wrong_principal() {
         ("GET", "/providers", &["owner"]),
         ("POST", "/providers/prov_1/rotate", &["owner"]),
         ("POST", "/providers/prov_1/revoke", &["owner"]),
+        ("PUT", "/providers/prov_1/confirmations", &["owner"]),
         ("POST", "/treasury", &["owner"]),
         ("POST", "/treasury/relay", &["owner"]),
         ("POST", "/proof-keys/rotate", &["operator"]),
         ("GET", "/internal/directory", &["service"]),
+        ("GET", "/internal/proofs", &["service"]),
     ];
     for (method, path, welcome) in routes {
         for (name, key) in keys {
@@ -85,6 +87,11 @@ async fn what_is_another_tenants_is_not_found() {
             "POST",
             format!("/providers/{provider_id}/revoke"),
             Value::Null,
+        ),
+        (
+            "PUT",
+            format!("/providers/{provider_id}/confirmations"),
+            json!({"finalized": true}),
         ),
         ("GET", format!("/payments/{payment_id}"), Value::Null),
         ("GET", format!("/payments?before={payment_id}"), Value::Null),

@@ -61,6 +61,8 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         network: None,
         resource: None,
         min_confirmations: args.min_confirmations,
+        finalized: None,
+        wait_ms: None,
         claim: Some(args.claim),
         attempt: None,
     };

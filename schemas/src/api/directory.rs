@@ -7,7 +7,7 @@ use alloy_primitives::B256;
 use jsonwebtoken::jwk::JwkSet;
 use serde::{Deserialize, Serialize};
 
-use super::owner::Payee;
+use super::{confirmations::Confirmations, owner::Payee};
 
 /// The query of `GET /internal/directory`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct DirectoryProvider {
     pub payees: Vec<Payee>,
     /// Its valid API keys.
     pub keys: Vec<DirectoryKey>,
+    /// How settled its payments must be.
+    #[serde(default)]
+    pub confirmations: Confirmations,
 }
 
 /// An API key as stored: never the key itself.

@@ -14,6 +14,15 @@ pub mod owner;
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 
+/// Verifiers follow the gateway: digests of issued proofs.
+pub mod issued;
+
+/// How settled a payment must be.
+pub mod confirmations;
+
+/// Providers ask the verifier: what was revoked?
+pub mod revocations;
+
 /// Where a service may be reached with a key.
 pub mod base_url;
 

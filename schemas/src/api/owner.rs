@@ -5,6 +5,7 @@ use alloy_sol_types::{SolStruct, eip712_domain};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::confirmations::Confirmations;
 use crate::{address::checksummed, amount::Amount, network::Network, policy::Policy};
 
 /// `POST /workspaces`, by the operator.
@@ -154,6 +155,9 @@ pub struct ProviderView {
     /// The addresses that it is paid at.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub payees: Vec<Payee>,
+    /// How settled its payments must be before they verify.
+    #[serde(default)]
+    pub confirmations: Confirmations,
     /// When it was revoked, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

@@ -48,6 +48,14 @@ pub struct VerifyRequest {
     /// Blocks that must stand on the payment, its own included; 1 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_confirmations: Option<u64>,
+    /// Whether the chain must have finalized the payment. The provider's own terms count as well:
+    /// the stricter of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalized: Option<bool>,
+    /// How long to wait while the answer is `PAYMENT_PENDING`; 0 when absent, 8,000 at most. Not
+    /// within a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
     /// Whether a good proof is used up by this call; true when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<bool>,

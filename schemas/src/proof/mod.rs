@@ -13,6 +13,9 @@ pub mod sign;
 /// Reading proofs: signature and form, never the chain.
 pub mod read;
 
+use alloy_primitives::B256;
+use aws_lc_rs::digest::{self, SHA256};
+
 pub use claims::ProofClaims;
 pub use read::{ProofError, ProofKeys};
 pub use sign::ProofSigner;
@@ -25,6 +28,12 @@ pub const LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
 /// The longest proof that is read at all; a real one has under 1,500 characters plus its resource.
 pub const MAX_LEN: usize = 8_192;
+
+/// SHA-256 of a proof as it travels. Equal digests are equal proofs, signature included.
+pub fn digest(proof: &str) -> B256 {
+    let digest = digest::digest(&SHA256, proof.as_bytes());
+    B256::from_slice(digest.as_ref())
+}
 
 #[cfg(test)]
 mod tests;

@@ -29,9 +29,7 @@ impl ProofSigner {
         let kid = public.thumbprint(ThumbprintHash::SHA256)?;
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(kid);
+        let header = header(kid);
         Ok(Self {
             key,
             header,
@@ -48,6 +46,14 @@ impl ProofSigner {
     pub const fn public_key(&self) -> &Jwk {
         &self.public
     }
+}
+
+/// The header of every proof that this key signs.
+pub(super) fn header(kid: String) -> Header {
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.typ = Some(TYPE.to_owned());
+    header.kid = Some(kid);
+    header
 }
 
 impl fmt::Debug for ProofSigner {

@@ -67,6 +67,32 @@ fn a_proof_of_another_key_is_refused() {
 }
 
 #[test]
+fn the_key_that_a_proof_names_is_read_the_usual_way_and_the_long_way() {
+    let signer = signer(1);
+    let keys = keys(&[&signer]);
+    let proof = signer.sign(&claims()).unwrap();
+    let kid = signer.public_key().common.key_id.clone().unwrap();
+    assert_eq!(keys.named_key(&proof).unwrap(), kid);
+    // The same header with its fields in another order.
+    let header = format!(r#"{{"kid":"{kid}","alg":"EdDSA","typ":"{TYPE}"}}"#);
+    let header = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, header);
+    let (_, rest) = proof.split_once('.').unwrap();
+    assert_eq!(keys.named_key(&format!("{header}.{rest}")).unwrap(), kid);
+}
+
+#[test]
+fn an_issued_proof_needs_its_key_published_and_its_form_right() {
+    let (old, new) = (signer(1), signer(2));
+    let proof = old.sign(&claims()).unwrap();
+    assert_eq!(keys(&[&old]).read_issued(&proof).unwrap(), claims());
+    assert!(matches!(
+        keys(&[&new]).read_issued(&proof),
+        Err(ProofError::UnknownKey)
+    ));
+    assert!(keys(&[&old]).read_issued("not a proof").is_err());
+}
+
+#[test]
 fn a_changed_character_is_refused() {
     let signer = signer(1);
     let keys = keys(&[&signer]);

@@ -5,6 +5,7 @@
 
 use aws_lc_rs::rand;
 use http::{HeaderMap, HeaderValue, Method};
+use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 use x402_schemas::{
     amount::Amount,
@@ -17,8 +18,10 @@ use x402_schemas::{
 use crate::{
     answer::{Demand, TurnedAway},
     attempts::Attempt,
+    confirm::Unconfirmed,
     invoice::{NONCE_LEN, Standing, Terms},
     judge::judge,
+    offline::{Offhand, Offline},
     paid_api::Inner,
     payment::VerifiedPayment,
 };
@@ -89,6 +92,23 @@ impl Inner {
         let fresh_name = alloy_primitives::hex::encode(fresh_name);
         let attempt = self.attempts.begin(claims.invoice_id.clone(), fresh_name);
         let question = self.question(proof, claims.invoice_id, &terms, &attempt);
+        if let Some(offline) = &self.offline {
+            let repeats = attempt.is_taken_over();
+            match offline
+                .consider(&self.verifier, &question, &terms, repeats, now)
+                .await
+            {
+                Offhand::Serve(payment, slot) => {
+                    self.confirm_later(offline, question, terms, &payment, slot);
+                    return Ok((*payment, attempt));
+                }
+                Offhand::Used => {
+                    attempt.refused();
+                    return Err(refuse(Some(Refusal::AlreadyClaimed)));
+                }
+                Offhand::Ask => (),
+            }
+        }
         match self.verifier.verify(&question).await {
             Ok(VerifyResponse::Verified(answer)) => {
                 match judge(
@@ -111,6 +131,26 @@ impl Inner {
             }
             Err(error) => Err(not_believed(&error)),
         }
+    }
+
+    /// Has the verifier confirm, and claim, what is served meanwhile.
+    fn confirm_later(
+        &self,
+        offline: &Offline,
+        question: VerifyRequest,
+        terms: Terms,
+        payment: &VerifiedPayment,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let unconfirmed = Unconfirmed {
+            question,
+            terms,
+            min_confirmations: self.min_confirmations,
+            payment: payment.clone(),
+            slot,
+        };
+        let hook = offline.config().hook.clone();
+        tokio::spawn(unconfirmed.settle(self.verifier.clone(), hook));
     }
 
     /// What this request costs, or nothing when it cannot be named.
@@ -138,6 +178,8 @@ impl Inner {
             network: Some(terms.network),
             resource: Some(terms.resource.clone()),
             min_confirmations: Some(self.min_confirmations),
+            finalized: None,
+            wait_ms: None,
             claim: Some(true),
             attempt: Some(attempt.name().to_owned()),
         }

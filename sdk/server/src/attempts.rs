@@ -71,6 +71,11 @@ impl Attempt {
         &self.unanswered.name
     }
 
+    /// Whether it was begun by an earlier request, so that the verifier may know it.
+    pub(crate) const fn is_taken_over(&self) -> bool {
+        self.taken_over
+    }
+
     /// The handler is about to start.
     pub(crate) fn run(&mut self) {
         self.unanswered.runs_left = self.unanswered.runs_left.saturating_sub(1);

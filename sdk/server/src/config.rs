@@ -1,12 +1,14 @@
 //! What the layer is told at its start.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use secrecy::SecretString;
 use thiserror::Error;
 use url::Url;
-use x402_schemas::{api::base_url::BaseUrlError, network::Network};
+use x402_schemas::{amount::Amount, api::base_url::BaseUrlError, network::Network};
+
+use crate::confirm::Confirmation;
 
 /// How long an invoice asks to be paid.
 pub const DEFAULT_INVOICE_TTL: Duration = Duration::from_mins(10);
@@ -16,6 +18,12 @@ pub const MAX_INVOICE_TTL: Duration = Duration::from_hours(24);
 
 /// How long one question to the verifier may take.
 pub const DEFAULT_VERIFIER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the gateway's public keys count when they cannot be read again.
+pub const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_mins(5);
+
+/// The least time between two readings of the gateway's public keys.
+pub const DEFAULT_KEYS_MIN_REFETCH: Duration = Duration::from_secs(10);
 
 /// The longest description, in bytes.
 pub const MAX_DESCRIPTION_LEN: usize = 200;
@@ -43,7 +51,32 @@ pub struct ServerConfig {
     pub min_confirmations: u64,
     /// How long one question to the verifier may take. It is asked up to three times.
     pub verifier_timeout: Duration,
+    /// Whether cheap requests are served before the verifier has answered; never unless given.
+    pub offline: Option<OfflineConfig>,
 }
+
+/// Serving before the verifier has answered, by the gateway's public keys alone. Read the README on
+/// what that risks. [`OfflineConfig::new`] sets the defaults.
+#[derive(Clone, Debug)]
+pub struct OfflineConfig {
+    /// The dearest price that is served so: what one forged or repeated request may cost.
+    pub up_to: Amount,
+    /// The gateway's public URL, which its proofs name as their issuer.
+    pub issuer: String,
+    /// The token contract: MNEE.
+    pub token: Address,
+    /// Is told what the verifier said afterwards.
+    pub hook: ConfirmationHook,
+    /// How long the public keys count when they cannot be read again; for as long a key that the
+    /// gateway has revoked may still be believed.
+    pub keys_max_age: Duration,
+    /// The least time between two readings of the public keys.
+    pub keys_min_refetch: Duration,
+}
+
+/// Is told what the verifier said of a payment that was served before.
+#[derive(Clone)]
+pub struct ConfirmationHook(Arc<dyn Fn(Confirmation) + Send + Sync>);
 
 impl ServerConfig {
     /// The configuration with defaults: ten minutes to pay, one confirmation.
@@ -64,7 +97,39 @@ impl ServerConfig {
             invoice_ttl: DEFAULT_INVOICE_TTL,
             min_confirmations: 1,
             verifier_timeout: DEFAULT_VERIFIER_TIMEOUT,
+            offline: None,
         }
+    }
+}
+
+impl OfflineConfig {
+    /// The configuration with defaults: keys count for five minutes and are read every ten seconds at most.
+    pub fn new(up_to: Amount, issuer: &str, token: Address, hook: ConfirmationHook) -> Self {
+        Self {
+            up_to,
+            issuer: issuer.to_owned(),
+            token,
+            hook,
+            keys_max_age: DEFAULT_KEYS_MAX_AGE,
+            keys_min_refetch: DEFAULT_KEYS_MIN_REFETCH,
+        }
+    }
+}
+
+impl ConfirmationHook {
+    /// Calls this for each payment that was served before the verifier had answered. It must not block.
+    pub fn new(hook: impl Fn(Confirmation) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(crate) fn tell(&self, confirmation: Confirmation) {
+        (self.0)(confirmation);
+    }
+}
+
+impl fmt::Debug for ConfirmationHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfirmationHook")
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn judge(
             confirmations: answer.confirmations,
             finalized: answer.finalized,
             resource: answer.resource,
+            confirmed: true,
         }),
     }
 }

@@ -23,6 +23,15 @@ mod admission;
 /// Asking the verifier, again if need be.
 mod verifier;
 
+/// Serving before the verifier has answered, where the provider wants that.
+mod offline;
+
+/// The gateway's public keys, read again when they change.
+mod keys;
+
+/// What the verifier says afterwards of what was served.
+pub mod confirm;
+
 /// In: the verifier's answer. Out: a payment that fits the invoice, or the contradiction.
 mod judge;
 
@@ -39,7 +48,8 @@ mod clock;
 pub mod payment;
 
 pub use alloy_primitives::{Address, B256};
-pub use config::{ConfigError, ServerConfig};
+pub use config::{ConfigError, ConfirmationHook, OfflineConfig, ServerConfig};
+pub use confirm::{Confirmation, Outcome};
 pub use layer::{PaidLayer, PaidService};
 pub use paid_api::PaidApi;
 pub use payment::VerifiedPayment;

@@ -13,6 +13,7 @@ use crate::{
     config::{ConfigError, MAX_DESCRIPTION_LEN, MAX_INVOICE_TTL, ServerConfig},
     invoice::InvoiceKeys,
     layer::PaidLayer,
+    offline::Offline,
     verifier::Verifier,
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) public_url: Url,
     pub(crate) invoice_ttl: Duration,
     pub(crate) min_confirmations: u64,
+    pub(crate) offline: Option<Offline>,
 }
 
 impl PaidApi {
@@ -59,8 +61,17 @@ impl PaidApi {
                 public_url: config.public_url,
                 invoice_ttl: config.invoice_ttl,
                 min_confirmations: config.min_confirmations,
+                offline: config.offline.map(Offline::new),
             }),
         })
+    }
+
+    /// Waits until the verifier has confirmed, or not, whatever was served before it had answered. Worth
+    /// waiting for before the process ends: what is not confirmed was not claimed.
+    pub async fn confirmed(&self) {
+        if let Some(offline) = &self.inner.offline {
+            offline.confirmed().await;
+        }
     }
 
     /// The layer of routes that cost `price` for each request. The description is what buyers read.

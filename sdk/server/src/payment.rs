@@ -29,4 +29,7 @@ pub struct VerifiedPayment {
     pub finalized: bool,
     /// Method and URL that it bought.
     pub resource: Resource,
+    /// Whether the verifier has said so. False only for what the offline check serves; then
+    /// `confirmations` is 0.
+    pub confirmed: bool,
 }

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use reqwest::{
-    Client, StatusCode,
+    Client, RequestBuilder, StatusCode,
     header::{ACCEPT, AUTHORIZATION, HeaderValue},
     redirect,
 };
@@ -15,15 +15,21 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::{sync::Semaphore, time};
 use url::Url;
-use x402_schemas::api::{
-    base_url::BaseUrl,
-    provider::{VerifyRequest, VerifyResponse},
+use x402_schemas::{
+    api::{
+        base_url::BaseUrl,
+        provider::{VerifyRequest, VerifyResponse},
+    },
+    proof::ProofKeys,
 };
 
 use crate::config::ConfigError;
 
 /// The largest answer that is read, in bytes. A resource in it has at most 2 KiB.
 const MAX_ANSWER_BYTES: usize = 16 * 1_024;
+
+/// The most public keys that are read, in bytes: some two hundred.
+const MAX_KEYS_BYTES: usize = 64 * 1_024;
 
 /// How often a question is asked when the verifier is away.
 const MAX_TRIES: u32 = 3;
@@ -38,6 +44,7 @@ const MAX_OPEN: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct Verifier {
     endpoint: Url,
+    keys_endpoint: Url,
     authorization: HeaderValue,
     http: Client,
     timeout: Duration,
@@ -85,6 +92,7 @@ impl Verifier {
         }
         Ok(Self {
             endpoint: base.endpoint(&["verify"]),
+            keys_endpoint: base.endpoint(&[".well-known", "jwks.json"]),
             authorization,
             http: http.build().map_err(ConfigError::Http)?,
             timeout,
@@ -113,35 +121,47 @@ impl Verifier {
     }
 
     async fn ask(&self, question: &VerifyRequest) -> Result<VerifyResponse, VerifierError> {
-        let unreachable = |error: reqwest::Error| VerifierError::Unreachable(error.without_url());
-        let mut response = self
+        let request = self
             .http
             .post(self.endpoint.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .json(question)
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(VerifierError::Trouble(status));
-        }
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(VerifierError::Unauthorized);
-        }
-        if status != StatusCode::OK {
-            return Err(VerifierError::Refused(status));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len().saturating_add(chunk.len()) > MAX_ANSWER_BYTES {
-                return Err(VerifierError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
+            .json(question);
+        let body = read(request, MAX_ANSWER_BYTES).await?;
         serde_json::from_slice(&body).map_err(VerifierError::Unreadable)
     }
+
+    /// The gateway's public keys. They are for everybody, so the API key stays here.
+    pub(crate) async fn keys(&self) -> Result<ProofKeys, VerifierError> {
+        let request = self.http.get(self.keys_endpoint.clone());
+        let body = read(request, MAX_KEYS_BYTES).await?;
+        let jwks = serde_json::from_slice(&body).map_err(VerifierError::Unreadable)?;
+        Ok(ProofKeys::from_jwks(&jwks))
+    }
+}
+
+/// The body of a good answer.
+async fn read(request: RequestBuilder, max_bytes: usize) -> Result<Vec<u8>, VerifierError> {
+    let unreachable = |error: reqwest::Error| VerifierError::Unreachable(error.without_url());
+    let mut response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(VerifierError::Trouble(status));
+    }
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Err(VerifierError::Unauthorized);
+    }
+    if status != StatusCode::OK {
+        return Err(VerifierError::Refused(status));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len().saturating_add(chunk.len()) > max_bytes {
+            return Err(VerifierError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 impl VerifierError {

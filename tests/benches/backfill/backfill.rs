@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use clickhouse::Client;
 use serde::Deserialize;
-use x402_tests::shared::Shared;
+use x402_tests::{process::Process, shared::Shared};
 
 use crate::{
     chain::Shape,
     indexer::{Indexer, client},
     mock::Mock,
-    process::Process,
 };
 
 /// The longest wait for ClickHouse to have merged what it wants to merge.

@@ -8,9 +8,9 @@ use std::{
 };
 
 use clickhouse::Client;
-use x402_tests::shared::Shared;
+use x402_tests::{process::Process, shared::Shared};
 
-use crate::{EXE, process::Process};
+use crate::EXE;
 
 /// The longest that any scenario may take.
 const PATIENCE: Duration = Duration::from_mins(10);

@@ -28,9 +28,6 @@ mod chain;
 /// A node that serves it from memory.
 mod mock;
 
-/// What a process has used.
-mod process;
-
 /// The indexer under measurement.
 mod indexer;
 

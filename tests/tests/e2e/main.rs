@@ -36,6 +36,9 @@ mod faults;
 /// Recorded mainnet blocks through the whole indexer.
 mod mainnet;
 
+/// Races, outages and reorgs under a verifier that is asked much.
+mod volume;
+
 /// The commands, as a person types them.
 mod commands;
 

@@ -1,11 +1,20 @@
 use super::*;
 use crate::samples::{directory, provider, signer};
 
+const TERMS: Terms = Terms {
+    per_second: std::num::NonZeroU32::MIN,
+    concurrent: 1,
+};
+
 #[test]
 fn only_a_provider_key_of_the_directory_is_a_provider() {
     let (entry, key) = provider("prov_1", &[]);
     let (_, other) = provider("prov_2", &[]);
-    let known = Known::of(directory(1, &signer(1), vec![entry]));
+    let known = Known::of(
+        directory(1, &signer(1), vec![entry]),
+        &HashMap::new(),
+        TERMS,
+    );
     assert_eq!(known.provider(&key).unwrap().id, "prov_1");
     assert!(known.provider(&other).is_none());
     // The right id with another secret, and the right secret as another kind of key.
@@ -18,7 +27,7 @@ fn only_a_provider_key_of_the_directory_is_a_provider() {
 
 #[test]
 fn a_directory_counts_for_its_lease_from_the_question() {
-    let view = DirectoryView::default();
+    let view = DirectoryView::new(TERMS);
     let asked_at = Instant::now();
     assert_eq!(view.current(asked_at).err(), Some(Stale));
     assert!(view.accept(directory(1, &signer(1), Vec::new()), asked_at));
@@ -32,11 +41,24 @@ fn a_directory_counts_for_its_lease_from_the_question() {
 
 #[test]
 fn a_revocation_holds_as_soon_as_it_arrives() {
-    let view = DirectoryView::default();
+    let view = DirectoryView::new(TERMS);
     let now = Instant::now();
     let (entry, key) = provider("prov_1", &[]);
     view.accept(directory(1, &signer(1), vec![entry]), now);
     assert!(view.current(now).unwrap().provider(&key).is_some());
     view.accept(directory(2, &signer(1), Vec::new()), now);
     assert!(view.current(now).unwrap().provider(&key).is_none());
+}
+
+#[test]
+fn a_change_of_the_directory_gives_nobody_a_new_rate() {
+    let view = DirectoryView::new(TERMS);
+    let now = Instant::now();
+    let (entry, key) = provider("prov_1", &[]);
+    view.accept(directory(1, &signer(1), vec![entry.clone()]), now);
+    let before = Arc::clone(view.current(now).unwrap().provider(&key).unwrap());
+    assert!(before.lane.take(1_000).is_ok());
+    view.accept(directory(2, &signer(1), vec![entry]), now);
+    let after = Arc::clone(view.current(now).unwrap().provider(&key).unwrap());
+    assert!(after.lane.take(1_000).is_err());
 }

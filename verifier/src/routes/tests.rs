@@ -1,13 +1,19 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::time::Instant;
-use x402_schemas::{index::Change, proof::ProofClaims};
+use x402_schemas::{
+    api::issued::{Issued, IssuedProof},
+    index::Change,
+    proof::ProofClaims,
+};
 
 use crate::{
     samples::{self, BLOCK, PAYEE, TOKEN, provider, tip},
     stand::Stand,
 };
+
+/// Waiting, limits and revocations.
+mod waiting;
 
 fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
     body[field] = value.into();
@@ -70,6 +76,33 @@ async fn a_forged_proof_is_refused_without_asking_the_index() {
 }
 
 #[tokio::test]
+async fn a_published_digest_replaces_the_signature_check_and_nothing_else() {
+    let stand = Stand::new().await;
+    let claims = stand.paid(1);
+    let good = stand.signer.sign(&claims).unwrap();
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    // Of the gateway, as far as only the digest can tell.
+    let unsigned = format!("{signed}.{}", "A".repeat(86));
+    let body = with(stand.body(&claims), "proof", unsigned.clone());
+    let code = async |body: &Value| stand.verify(body).await["errorCode"].clone();
+    assert_eq!(code(&body).await, "INVALID_PROOF");
+    let digest = x402_schemas::proof::digest(&unsigned);
+    let proofs = vec![IssuedProof { number: 1, digest }];
+    stand.issued.accept(0, &Issued { newest: 1, proofs });
+    assert_eq!(
+        code(&with(body.clone(), "amount", "0.06")).await,
+        "AMOUNT_MISMATCH"
+    );
+    assert_eq!(stand.verify(&body).await["verified"], true);
+    // Its key has been taken out of service.
+    let (entry, key) = provider("prov_1", &[PAYEE]);
+    let rotated = samples::directory(2, &samples::signer(2), vec![entry]);
+    stand.directory.accept(rotated, Instant::now());
+    let (_, answer) = stand.send(Some(&key), "/verify", body.to_string()).await;
+    assert_eq!(answer["errorCode"], "INVALID_PROOF");
+}
+
+#[tokio::test]
 async fn with_the_index_away_cached_transfers_answer_and_others_get_503() {
     let stand = Stand::new().await;
     let (cached, other) = (stand.body(&stand.paid(1)), stand.body(&stand.paid(2)));
@@ -118,22 +151,28 @@ async fn a_reorg_flips_a_verified_payment_for_its_claimer() {
     assert_eq!(stand.verify(&body).await["errorCode"], "PAYMENT_REVERTED");
 }
 
-/// Another process holds the claims file until the reorg has come.
+/// The disk is held until the reorg has come.
 #[tokio::test]
 async fn a_reorg_while_the_claim_goes_to_disk_is_not_missed() {
     let stand = Stand::new().await;
     let claims = stand.paid(1);
-    let file = SqliteConnectOptions::new().filename(stand.folder.path().join("claims.sqlite"));
-    let mut other = SqliteConnection::connect_with(&file).await.unwrap();
-    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let disk = stand.claims.disk();
+    let (hold, is_held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _held = disk.lock().unwrap();
+        hold.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    is_held.recv().unwrap();
     let reorg = async {
-        // The look-up has put the transfer into memory, and the claim waits for the file.
+        // The look-up has put the transfer into memory, and the claim waits for the disk.
         while stand.memory.recall(claims.transfer_id()).is_none() {
             tokio::task::yield_now().await;
         }
         let removed = Change::Removed(samples::transfer(&claims));
         stand.memory.advance(tip(6, BLOCK + 1), &[removed]);
-        held.rollback().await.unwrap();
+        release.send(()).unwrap();
     };
     let body = stand.body(&claims);
     let (answer, ()) = tokio::join!(stand.verify(&body), reorg);
@@ -272,6 +311,7 @@ async fn bad_input_gets_a_clear_4xx() {
         ("minConfirmations", json!(0)),
         ("minConfirmations", json!(10_001)),
         ("minConfirmations", json!(-1)),
+        ("waitMs", json!(8_001)),
         ("attempt", json!("")),
         ("attempt", json!("a".repeat(65))),
     ] {
@@ -302,7 +342,12 @@ async fn the_directorys_keys_and_the_description_are_served() {
     assert_eq!(jwks["keys"][0]["crv"], "Ed25519");
     let (_, openapi) = stand.get("/openapi.json").await;
     let openapi: Value = serde_json::from_str(&openapi).unwrap();
-    for path in ["/verify", "/verify/batch", "/.well-known/jwks.json"] {
+    for path in [
+        "/verify",
+        "/verify/batch",
+        "/revocations",
+        "/.well-known/jwks.json",
+    ] {
         assert!(openapi["paths"][path].is_object(), "{path}");
     }
     for schema in [

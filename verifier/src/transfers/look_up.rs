@@ -107,6 +107,7 @@ impl LookUpTask {
                 size = size.saturating_add(next.ids.len());
                 asks.push(next);
             }
+            self.metrics.count_look_ups(asks.len());
             let wanted: HashSet<TransferId> = asks.iter().flat_map(|ask| ask.ids.clone()).collect();
             let outcome = self.find_all(wanted, &find).await;
             for ask in asks {

@@ -15,6 +15,7 @@ use super::Memory;
 use crate::{
     obstacles::{Obstacles, Part},
     retry::Retry,
+    watch::{Watch, WatchError},
 };
 
 /// Commits that are replayed; a tail that is further behind starts over.
@@ -40,6 +41,8 @@ pub(crate) struct Tail {
     pub(crate) reader: IndexReader,
     /// What is kept equal to it.
     pub(crate) memory: Arc<Memory>,
+    /// Told what became of claimed transfers.
+    pub(crate) watch: Watch,
     /// Told whether the index can be read.
     pub(crate) obstacles: Obstacles,
     /// Time between looks when nothing wakes the tail.
@@ -53,6 +56,8 @@ pub(crate) struct Tail {
 enum PassError {
     #[error("the index could not be followed")]
     Index(#[from] IndexError),
+    #[error("what became of claimed transfers could not be noted")]
+    Watch(#[from] WatchError),
     #[error("the index did not answer within {} s", PASS_TIMEOUT.as_secs())]
     Timeout(#[from] tokio::time::error::Elapsed),
 }
@@ -74,7 +79,9 @@ impl Tail {
                 Ok(()) => {
                     retry = Retry::new();
                     self.obstacles.set(Part::Index, None);
-                    self.pause().await;
+                    if !self.watch.has_more() {
+                        self.pause().await;
+                    }
                 }
                 Err(error) => {
                     let obstacle = "the index cannot be read; is ClickHouse reachable and the indexer started once?";
@@ -95,15 +102,19 @@ impl Tail {
         }
     }
 
-    async fn pass(&self) -> Result<(), PassError> {
+    async fn pass(&mut self) -> Result<(), PassError> {
         match self.memory.progress() {
-            None => timeout(PASS_TIMEOUT, self.start_over()).await?,
-            Some(progress) => timeout(PASS_TIMEOUT, self.catch_up(progress.tip)).await?,
+            None => timeout(PASS_TIMEOUT, self.start_over()).await??,
+            Some(progress) => timeout(PASS_TIMEOUT, self.catch_up(progress.tip)).await??,
         }
+        if let Some(tip) = self.memory.progress().and_then(|progress| progress.tip) {
+            timeout(PASS_TIMEOUT, self.watch.go_on(&self.reader, tip)).await??;
+        }
+        Ok(())
     }
 
     /// The tip first and the rows after it: what is committed in between shows in the next pass.
-    async fn start_over(&self) -> Result<(), PassError> {
+    async fn start_over(&mut self) -> Result<(), PassError> {
         let tip = self.reader.tip().await?;
         let newest = match tip {
             Some(_) => {
@@ -114,6 +125,7 @@ impl Tail {
             None => Vec::new(),
         };
         self.memory.restart(tip, &newest);
+        self.watch.look_at_all();
         tracing::info!(
             seq = super::seq(tip),
             rows = newest.len(),
@@ -122,7 +134,7 @@ impl Tail {
         Ok(())
     }
 
-    async fn catch_up(&self, tip: Option<Tip>) -> Result<(), PassError> {
+    async fn catch_up(&mut self, tip: Option<Tip>) -> Result<(), PassError> {
         let seq = super::seq(tip);
         let newest = self.reader.seq().await?;
         if newest == seq {
@@ -140,14 +152,16 @@ impl Tail {
         if commits.iter().map(changed).fold(0, u64::saturating_add) > MAX_PASS_ROWS {
             // Forgetting everything forgets nothing that is wrong: misses ask the index.
             self.memory.restart(Some(last_tip), &[]);
+            self.watch.look_at_all();
             return Ok(());
         }
         let mut changes = Vec::new();
         for commit in &commits {
             changes.extend(self.reader.changes(commit).await?);
         }
+        // Memory first: answers flip at once, and a claim that is made from here on sees it.
         self.memory.advance(last_tip, &changes);
-        Ok(())
+        Ok(self.watch.follow(&changes).await?)
     }
 }
 

@@ -14,6 +14,7 @@ struct Good {
     sighting: Sighting,
     tip: Option<Tip>,
     payees: Vec<Address>,
+    terms: Confirmations,
     claim: Option<Claim>,
     request: VerifyRequest,
 }
@@ -26,6 +27,7 @@ impl Good {
             sighting: Sighting::Standing(samples::transfer(&claims)),
             tip: Some(tip(7, BLOCK)),
             payees: vec![PAYEE],
+            terms: Confirmations::default(),
             claim: None,
             request: samples::request(&claims, String::new()),
             claims,
@@ -45,12 +47,14 @@ impl Good {
     }
 
     fn judge_at(&self, now: Timestamp) -> Result<Verified, NotVerified> {
-        let statement = Statement::of(self.claims.clone());
+        let statement = Statement::of("kid".into(), self.claims.clone());
         let facts = Facts {
             served: SERVED,
+            domain: &samples::domain(),
             issuer: ISSUER,
             provider_id: PROVIDER,
             payees: &self.payees,
+            terms: self.terms,
             statement: self.readable.then_some(&statement),
             look: Some(Look {
                 sighting: self.sighting,
@@ -58,7 +62,7 @@ impl Good {
             }),
             claim: self.claim.as_ref(),
         };
-        judge(&facts, &self.request, now)
+        judge(&facts, &self.request, now).map(|transfer| verified(&facts, &self.claims, transfer))
     }
 
     fn judge(&self) -> Result<Verified, NotVerified> {
@@ -155,11 +159,13 @@ fn index_lag_is_pending_never_not_found() {
 #[test]
 fn a_proof_that_was_not_looked_up_is_pending() {
     let good = Good::new();
-    let statement = Statement::of(good.claims.clone());
+    let statement = Statement::of("kid".into(), good.claims.clone());
     let facts = Facts {
         served: SERVED,
+        domain: &samples::domain(),
         issuer: ISSUER,
         provider_id: PROVIDER,
+        terms: good.terms,
         payees: &good.payees,
         statement: Some(&statement),
         look: None,
@@ -292,6 +298,55 @@ fn a_claimed_payment_that_was_reverted_is_reverted_for_its_claimer() {
             Err(expected),
         );
     }
+}
+
+#[test]
+fn the_stricter_of_provider_and_request_decides() {
+    for (own, asked, expected) in [
+        (1, None, Ok(())),
+        (2, None, Err(Refusal::PaymentPending)),
+        (1, Some(2), Err(Refusal::PaymentPending)),
+        (2, Some(1), Err(Refusal::PaymentPending)),
+    ] {
+        let change = |good: &mut Good| {
+            good.terms.min_confirmations = own;
+            good.request.min_confirmations = asked;
+        };
+        check(change, expected);
+    }
+    for (own, asked) in [(true, None), (true, Some(false)), (false, Some(true))] {
+        let change = |good: &mut Good| {
+            good.terms.finalized = own;
+            good.request.finalized = asked;
+        };
+        check(change, Err(Refusal::PaymentPending));
+    }
+}
+
+#[test]
+fn a_final_payment_passes_and_the_wait_for_it_is_told_from_the_block_time() {
+    let mut good = Good::new();
+    good.request.finalized = Some(true);
+    let pending = good.judge().unwrap_err();
+    assert_eq!(pending.retry_after_ms, Some(64 * 12_000));
+    good.tip = Some(tip(7, BLOCK + 64));
+    assert!(good.judge().unwrap().finalized);
+}
+
+#[test]
+fn an_index_is_stale_by_the_age_of_its_last_block() {
+    let served = Served {
+        max_age_seconds: Some(300),
+        ..SERVED
+    };
+    let end = |seconds: i64| samples::at(1_700_000_000 + seconds);
+    assert!(!is_stale(served, Some(tip(1, BLOCK)), end(300)));
+    assert!(is_stale(served, Some(tip(1, BLOCK)), end(301)));
+    assert!(
+        !is_stale(served, None, end(301)),
+        "empty is behind, not stale"
+    );
+    assert!(!is_stale(SERVED, Some(tip(1, BLOCK)), end(1_000_000)));
 }
 
 proptest! {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod asking;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod redeeming;
 #[cfg(test)]
 mod repeating;

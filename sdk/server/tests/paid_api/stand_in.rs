@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +53,10 @@ pub(crate) struct Verifier {
     script: Arc<Mutex<VecDeque<Reply>>>,
     claims: Arc<Mutex<HashMap<InvoiceId, Option<String>>>>,
     pub(crate) asked: Arc<Mutex<Vec<(HeaderMap, VerifyRequest)>>>,
+    /// The seeds of the keys that it publishes; none: it answers 503.
+    pub(crate) seeds: Arc<Mutex<Vec<u8>>>,
+    /// How often it was asked for them.
+    pub(crate) keys_asked: Arc<AtomicUsize>,
 }
 
 impl Verifier {
@@ -63,9 +70,12 @@ impl Verifier {
             script: Arc::new(Mutex::new(replies.into_iter().collect())),
             claims: Arc::default(),
             asked: Arc::default(),
+            seeds: Arc::new(Mutex::new(vec![1])),
+            keys_asked: Arc::default(),
         };
         let router = Router::new()
             .route("/verify", post(answer))
+            .route("/.well-known/jwks.json", get(jwks))
             .with_state(verifier.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         verifier
@@ -92,6 +102,21 @@ impl Verifier {
             json!({"verified": false, "errorCode": "ALREADY_CLAIMED", "message": "used"})
         }
     }
+}
+
+async fn jwks(State(verifier): State<Verifier>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
+    assert!(!headers.contains_key("authorization"));
+    verifier.keys_asked.fetch_add(1, Ordering::Relaxed);
+    let seeds = verifier.seeds.lock().unwrap().clone();
+    if seeds.is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Value::Null));
+    }
+    let keys = seeds.iter().map(|seed| {
+        let signer = ProofSigner::from_seed(&[*seed; 32]).unwrap();
+        json!(signer.public_key())
+    });
+    let keys: Vec<Value> = keys.collect();
+    (StatusCode::OK, Json(json!({ "keys": keys })))
 }
 
 async fn answer(
@@ -176,7 +201,12 @@ async fn serve(
         1 => std::future::pending().await,
         _ => {
             let status = StatusCode::from_u16(status).unwrap();
-            (status, format!("served to {}", payment.payment_id))
+            let yet = if payment.confirmed {
+                ""
+            } else {
+                ", not confirmed yet"
+            };
+            (status, format!("served to {}{yet}", payment.payment_id))
         }
     }
 }
@@ -239,8 +269,19 @@ pub(crate) async fn bought(api: &Router, line: &str) -> String {
 }
 
 pub(crate) fn proof(invoice_id: &str, line: &str) -> String {
+    sign(1, &claims(invoice_id, line))
+}
+
+/// Signed with the key of a seed.
+pub(crate) fn sign(seed: u8, claims: &ProofClaims) -> String {
+    let signer = ProofSigner::from_seed(&[seed; 32]).unwrap();
+    signer.sign(claims).unwrap()
+}
+
+/// What a proof of this invoice states.
+pub(crate) fn claims(invoice_id: &str, line: &str) -> ProofClaims {
     let (method, path) = line.split_once(' ').unwrap();
-    let claims = ProofClaims {
+    ProofClaims {
         iss: "http://127.0.0.1".into(),
         sub: "pay_1".into(),
         iat: 1_700_000_000,
@@ -255,9 +296,5 @@ pub(crate) fn proof(invoice_id: &str, line: &str) -> String {
         log_index: 3,
         block_number: 9,
         resource: format!("{method} {PUBLIC_URL}{path}").parse().unwrap(),
-    };
-    ProofSigner::from_seed(&[1; 32])
-        .unwrap()
-        .sign(&claims)
-        .unwrap()
+    }
 }
