@@ -6,8 +6,9 @@ use alloy::primitives::hex;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
+use x402_tests::process::Process;
 
-use crate::{chain::TOKEN, mock::Mock, process::Process};
+use crate::{chain::TOKEN, mock::Mock};
 
 /// Requests at a time.
 const CONCURRENCY: usize = 4;

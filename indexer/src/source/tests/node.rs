@@ -176,8 +176,7 @@ pub(super) fn honest(head: u64) -> impl Fn(&str, &Value) -> Does + Send + Sync {
     move |method, params| {
         Does::Result(match (method, params[0].as_str()) {
             ("eth_chainId", _) => json!("0x1"),
-            ("eth_getBlockByNumber", Some("latest")) => block(head),
-            ("eth_getBlockByNumber", Some("finalized")) => block(head),
+            ("eth_getBlockByNumber", Some("latest" | "finalized")) => block(head),
             ("eth_getBlockByNumber", _) => match number(&params[0]) {
                 Some(number) if number <= head => block(number),
                 _ => Value::Null,
