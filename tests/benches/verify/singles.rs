@@ -40,7 +40,7 @@ pub(crate) struct Fresh {
     pub(crate) verifier: Verifier,
     pub(crate) index: Arc<Index>,
     clickhouse: Process,
-    _beat: Heartbeat,
+    beat: Heartbeat,
 }
 
 impl Fresh {
@@ -76,7 +76,7 @@ impl Fresh {
             verifier,
             index,
             clickhouse: Process(shared.clickhouse.id()),
-            _beat: beat,
+            beat,
         }
     }
 
@@ -118,11 +118,8 @@ impl Fresh {
             told.join(", "),
             self.verifier.process().peak_mb()
         );
-        let Self {
-            verifier, index, ..
-        } = self;
-        drop(verifier);
-        index.drop_rows().await;
+        drop((self.verifier, self.beat));
+        self.index.drop_rows().await;
     }
 }
 
@@ -204,6 +201,6 @@ pub(crate) async fn batch(
 /// Waits until the verifier has heard every digest.
 async fn known(verifier: &mut Verifier, gateway: &Gateway) {
     verifier
-        .until("x402_verifier_known_digests", gateway.digests())
+        .until("x402_verifier_issued_digests", gateway.digests())
         .await;
 }

@@ -10,6 +10,7 @@ use std::{
 
 use super::payments::{block_hash, now};
 use clickhouse::Client;
+use tokio::sync::Mutex;
 use x402::local::clickhouse::ClickHouse;
 use x402_schemas::{
     index::{CommitRow, TransferRow, migrate},
@@ -34,6 +35,8 @@ pub struct Index {
     pub database: String,
     seq: AtomicU64,
     tip: AtomicU64,
+    /// Held from the choice of a batch's number to its commit.
+    writing: Mutex<()>,
 }
 
 /// Blocks keep coming until it is dropped.
@@ -53,6 +56,7 @@ impl Index {
             database,
             seq: AtomicU64::new(0),
             tip: AtomicU64::new(0),
+            writing: Mutex::new(()),
         })
     }
 
@@ -63,6 +67,7 @@ impl Index {
 
     /// Adds transfers, in blocks after the tip or in it, as one batch.
     pub async fn add(&self, transfers: &[Transfer]) {
+        let _writing = self.writing.lock().await;
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let mut insert = self
             .client
@@ -86,6 +91,7 @@ impl Index {
 
     /// So many rows of other payments, made inside ClickHouse, in blocks far above, as one batch.
     pub async fn fill(&self, rows: u64) {
+        let _writing = self.writing.lock().await;
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let first = self.tip() + 1;
         for offset in (0..rows).step_by(usize::try_from(ROWS_AT_ONCE).unwrap()) {
@@ -106,11 +112,16 @@ impl Index {
         let index = Arc::clone(self);
         Heartbeat(tokio::spawn(async move {
             loop {
-                let block = index.tip() + 1;
-                index.commit(block, block, 0).await;
+                index.add_empty().await;
                 tokio::time::sleep(BLOCK_TIME).await;
             }
         }))
+    }
+
+    async fn add_empty(&self) {
+        let _writing = self.writing.lock().await;
+        let block = self.tip() + 1;
+        self.commit(block, block, 0).await;
     }
 
     /// Waits until no merge has been running for a second.

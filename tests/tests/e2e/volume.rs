@@ -371,7 +371,7 @@ fn a_known_digest_serves_as_the_signature_and_an_unknown_one_is_checked() {
         let digests = stand.gateway.digests();
         stand
             .verifier
-            .until("x402_verifier_known_digests", digests)
+            .until("x402_verifier_issued_digests", digests)
             .await;
         for number in 0..count {
             assert!(stand.look(number).await.is_verified(number));
