@@ -3,7 +3,10 @@
 //! The one owner of the index's schema. Ends a dead run's unfinished batch first (see [`crate::recovery`]), so that
 //! from the first commit on readers see only what this run has verified.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use alloy::primitives::{Address, B256, U256};
 use prometheus::Registry;
@@ -162,6 +165,7 @@ impl Indexer {
             metrics,
             readiness,
             progress,
+            seen_alone: Mutex::default(),
             lower_head: None,
         };
         tasks.spawn("indexer", run.run(tasks.stop_token()));

@@ -22,14 +22,14 @@ use super::{
 };
 use crate::{
     batch::Batch, config::IndexerConfig, indexer::StartError, metrics::Metrics, progress::Progress,
-    writer::Writer,
+    run::ALONE_FOR, writer::Writer,
 };
 
 /// Blocks that are repaired in one pair of commits.
 const BLOCKS_AT_A_TIME: usize = 500;
 
 /// The shortest time over which no commit may come before the index counts as nobody's.
-const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+const SHORTEST_WATCH: Duration = ALONE_FOR.saturating_add(Duration::from_secs(1));
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]

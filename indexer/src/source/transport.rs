@@ -71,7 +71,8 @@ impl Transport {
         match &self.way {
             Way::Http(client) => self.over_http(client, request, patience).await,
             Way::Socket(sockets) => {
-                let reply = tokio::time::timeout(patience, sockets.exchange(&request)).await;
+                let reply = Box::pin(sockets.exchange(&request));
+                let reply = tokio::time::timeout(patience, reply).await;
                 let body = reply.unwrap_or_else(|_| {
                     let words = format!("no reply within {} ms", patience.as_millis());
                     Err(CallError::Late(RpcFailure::of_ours(words)))
