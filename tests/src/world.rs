@@ -300,6 +300,38 @@ impl World {
         .await;
     }
 
+    /// The chain as it is now, for [`Self::drop_payments_since`].
+    pub async fn snapshot(&self) -> U256 {
+        let rpc = self.chain().rpc();
+        rpc.raw_request("evm_snapshot".into(), ()).await.unwrap()
+    }
+
+    /// Replaces the chain since a snapshot by five empty blocks. On the new fork another transaction has the payments'
+    /// nonces, so that they never come back.
+    pub async fn drop_payments_since(&self, snapshot: U256) {
+        let rpc = self.chain().rpc();
+        let automine = async |on: bool| {
+            let _: () = rpc
+                .raw_request("evm_setAutomine".into(), (on,))
+                .await
+                .unwrap();
+        };
+        automine(false).await;
+        let reverted: bool = rpc
+            .raw_request("evm_revert".into(), (snapshot,))
+            .await
+            .unwrap();
+        assert!(reverted);
+        let spender = self.owner.workspace().await.unwrap().spender;
+        let nonce = (spender, U256::from(100));
+        let _: () = rpc
+            .raw_request("anvil_setNonce".into(), nonce)
+            .await
+            .unwrap();
+        automine(true).await;
+        self.chain().mine(5).await.unwrap();
+    }
+
     /// Stops the services as a signal would, and starts them again on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;

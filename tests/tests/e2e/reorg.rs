@@ -1,6 +1,6 @@
 //! Reorgs as providers and agents see them.
 
-use alloy::{primitives::U256, providers::Provider};
+use alloy::providers::Provider;
 use serde_json::json;
 use x402_tests::{
     raw,
@@ -14,8 +14,7 @@ use crate::EXE;
 fn a_reorg_that_drops_the_transfer_flips_the_answer_everywhere() {
     run(async {
         let world = World::on_own_chain(EXE, "flip").await;
-        let rpc = world.chain().rpc();
-        let before: U256 = rpc.raw_request("evm_snapshot".into(), ()).await.unwrap();
+        let before = world.snapshot().await;
         let paid = world.settled("inv_1").await;
         let proof = paid["proof"].as_str().unwrap();
         let held = world
@@ -23,26 +22,7 @@ fn a_reorg_that_drops_the_transfer_flips_the_answer_everywhere() {
             .await;
         assert_eq!(held["verified"], true, "{held}");
 
-        // On the new fork another transaction has the payment's nonce, so that it never comes back.
-        let _: () = rpc
-            .raw_request("evm_setAutomine".into(), (false,))
-            .await
-            .unwrap();
-        let reverted: bool = rpc
-            .raw_request("evm_revert".into(), (before,))
-            .await
-            .unwrap();
-        assert!(reverted);
-        let spender = world.owner.workspace().await.unwrap().spender;
-        let _: () = rpc
-            .raw_request("anvil_setNonce".into(), (spender, U256::from(100)))
-            .await
-            .unwrap();
-        let _: () = rpc
-            .raw_request("evm_setAutomine".into(), (true,))
-            .await
-            .unwrap();
-        world.chain().mine(5).await.unwrap();
+        world.drop_payments_since(before).await;
         eventually("the verifier takes its answer back", async || {
             let answer = world
                 .verify(proof, "inv_1", json!({ "claim": false }))
@@ -59,7 +39,7 @@ fn a_payment_that_a_reorg_dropped_is_sent_again_and_paid_once() {
     run(async {
         let world = World::on_own_chain(EXE, "again").await;
         let rpc = world.chain().rpc();
-        let before: U256 = rpc.raw_request("evm_snapshot".into(), ()).await.unwrap();
+        let before = world.snapshot().await;
         let paid = world.settled("inv_1").await;
         let payment_id = paid["paymentId"].as_str().unwrap().to_owned();
         let _: bool = rpc

@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use alloy::{primitives::U256, providers::Provider};
 use futures::{StreamExt, stream};
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -402,8 +401,7 @@ fn a_known_digest_serves_as_the_signature_and_an_unknown_one_is_checked() {
 fn a_reorg_flips_a_claimed_answer_and_is_told_as_a_revocation() {
     run(async {
         let world = World::on_own_chain(EXE, "revoked").await;
-        let rpc = world.chain().rpc();
-        let before: U256 = rpc.raw_request("evm_snapshot".into(), ()).await.unwrap();
+        let before = world.snapshot().await;
         let paid = world.settled("inv_1").await;
         let proof = paid["proof"].as_str().unwrap();
         let claimed = world
@@ -418,26 +416,7 @@ fn a_reorg_flips_a_claimed_answer_and_is_told_as_a_revocation() {
         };
         assert_eq!(told().await, Vec::<Value>::new());
 
-        // On the new fork another transaction has the payment's nonce, so that it never comes back.
-        let _: () = rpc
-            .raw_request("evm_setAutomine".into(), (false,))
-            .await
-            .unwrap();
-        let reverted: bool = rpc
-            .raw_request("evm_revert".into(), (before,))
-            .await
-            .unwrap();
-        assert!(reverted);
-        let spender = world.owner.workspace().await.unwrap().spender;
-        let _: () = rpc
-            .raw_request("anvil_setNonce".into(), (spender, U256::from(100)))
-            .await
-            .unwrap();
-        let _: () = rpc
-            .raw_request("evm_setAutomine".into(), (true,))
-            .await
-            .unwrap();
-        world.chain().mine(5).await.unwrap();
+        world.drop_payments_since(before).await;
         eventually("the answer to the claimed payment flips", async || {
             let answer = world
                 .verify(proof, "inv_1", json!({ "attempt": "a" }))
