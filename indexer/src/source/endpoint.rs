@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    SourceError,
     allowance::Rate,
     failure::{CallError, RpcFailure, host},
     health::Health,
@@ -95,6 +96,16 @@ impl Endpoint {
             wire::result(exchanged.status, &exchanged.body)
         })
         .await
+    }
+
+    /// The same as part of a read, whose errors name the method.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        params: impl Serialize,
+    ) -> Result<Option<T>, SourceError> {
+        let answer = self.call(method, params).await;
+        answer.map_err(|error| error.answering(method))
     }
 
     /// Asks for several things at once, of one node even behind a balancer; the answers in the order of the requests.

@@ -31,25 +31,22 @@ const NULL_ASKS: usize = 3;
 
 impl Endpoint {
     pub(super) async fn chain_id(&self) -> Result<u64, SourceError> {
-        let answer = self.call::<Quantity>(Method::ChainId, ()).await;
-        let answer = answer.map_err(|error| error.answering(Method::ChainId))?;
+        let answer = self.read::<Quantity>(Method::ChainId, ()).await?;
         let Quantity(chain_id) = there(answer, Method::ChainId)?;
         Ok(chain_id)
     }
 
     pub(super) async fn has_code(&self, contract: Address) -> Result<bool, SourceError> {
         let answer = self
-            .call::<Bytes>(Method::GetCode, (contract, "latest"))
-            .await;
-        let answer = answer.map_err(|error| error.answering(Method::GetCode))?;
+            .read::<Bytes>(Method::GetCode, (contract, "latest"))
+            .await?;
         Ok(!there(answer, Method::GetCode)?.is_empty())
     }
 
     pub(super) async fn decimals(&self, token: Address) -> Result<Option<U256>, SourceError> {
         const DECIMALS: &str = "0x313ce567";
         let call = HashMap::from([("to", token.to_string()), ("data", DECIMALS.to_owned())]);
-        let answer = self.call::<Bytes>(Method::Call, (call, "latest")).await;
-        let answer = answer.map_err(|error| error.answering(Method::Call))?;
+        let answer = self.read::<Bytes>(Method::Call, (call, "latest")).await?;
         let word = there(answer, Method::Call)?;
         let word = <[u8; 32]>::try_from(word.as_ref()).ok();
         Ok(word.map(U256::from_be_bytes))
@@ -132,9 +129,8 @@ impl Endpoint {
 
     async fn block_by_tag(&self, tag: &str) -> Result<Option<Block>, SourceError> {
         let answer = self
-            .call::<BlockReply<B256>>(Method::GetBlockByNumber, (tag, false))
-            .await
-            .map_err(|error| error.answering(Method::GetBlockByNumber))?;
+            .read::<BlockReply<B256>>(Method::GetBlockByNumber, (tag, false))
+            .await?;
         Ok(answer.map(|reply| reply.given_by(self.index)))
     }
 
@@ -143,10 +139,7 @@ impl Endpoint {
         hash: B256,
         whole: bool,
     ) -> Result<BlockReply<T>, SourceError> {
-        let answer = self
-            .call(Method::GetBlockByHash, (hash, whole))
-            .await
-            .map_err(|error| error.answering(Method::GetBlockByHash))?;
+        let answer = self.read(Method::GetBlockByHash, (hash, whole)).await?;
         answer.ok_or_else(|| SourceError::UnknownBlock(hash.to_string()))
     }
 
@@ -160,10 +153,7 @@ impl Endpoint {
         let filter = Filter::new()
             .address(token)
             .at_block_hash(block.header.hash);
-        let answer = self
-            .call::<Logs>(Method::GetLogs, (filter,))
-            .await
-            .map_err(|error| error.answering(Method::GetLogs))?;
+        let answer = self.read::<Logs>(Method::GetLogs, (filter,)).await?;
         let logs = there(answer, Method::GetLogs)?;
         Ok(reply::of_block(token, &block.header, logs)?)
     }
@@ -277,10 +267,7 @@ impl Endpoint {
         let one_by_one: Vec<_> = wanted
             .iter()
             .map(|wanted| async move {
-                let answer = self
-                    .call(Method::GetTransaction, (wanted.1,))
-                    .await
-                    .map_err(|error| error.answering(Method::GetTransaction))?;
+                let answer = self.read(Method::GetTransaction, (wanted.1,)).await?;
                 call_in(*wanted, answer)
             })
             .collect();

@@ -83,22 +83,19 @@ impl Endpoint {
 
     async fn header_by_hash(&self, hash: B256) -> Result<Header, SourceError> {
         let method = Method::GetBlockByHash;
-        let answer = self.call(method, (hash, false)).await;
-        let header = answer.map_err(|error| error.answering(method))?;
+        let header = self.read(method, (hash, false)).await?;
         header.ok_or_else(|| SourceError::UnknownBlock(hash.to_string()))
     }
 
     async fn header_by_number(&self, number: u64) -> Result<Header, SourceError> {
         let method = Method::GetBlockByNumber;
-        let answer = self.call(method, (format!("{number:#x}"), false)).await;
-        let header = answer.map_err(|error| error.answering(method))?;
+        let header = self.read(method, (format!("{number:#x}"), false)).await?;
         header.ok_or_else(|| SourceError::UnknownBlock(number.to_string()))
     }
 
     async fn receipts(&self, block: B256) -> Result<Vec<TransactionReceipt>, SourceError> {
         let method = Method::GetBlockReceipts;
-        let answer = self.call(method, (block,)).await;
-        let receipts = answer.map_err(|error| error.answering(method))?;
+        let receipts = self.read(method, (block,)).await?;
         receipts.ok_or_else(|| SourceError::UnknownBlock(block.to_string()))
     }
 
