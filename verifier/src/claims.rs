@@ -8,7 +8,6 @@
 use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use moka::sync::Cache;
 use prometheus::Histogram;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -27,7 +26,9 @@ mod store;
 
 pub(crate) use writer::ClaimWriter;
 
+use crate::cache::{Cache, cache};
 use store::Store;
+use writer::Books;
 
 /// Callers that may wait for the writer; more are turned away.
 const MAX_QUEUED: usize = 16_384;
@@ -152,12 +153,15 @@ impl Claims {
             .await
             .map_err(|_| OpenError::Unreadable)??;
         let (writer, asks) = mpsc::channel(MAX_QUEUED);
-        let standing = Cache::new(remembered);
-        let writer_task = ClaimWriter {
+        let standing = cache(remembered);
+        let books = Books {
             store: store.clone(),
-            asks,
             standing: standing.clone(),
             commit_seconds,
+        };
+        let writer_task = ClaimWriter {
+            asks,
+            books: Arc::new(books),
         };
         let claims = Self {
             writer,

@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use prometheus::Registry;
 use thiserror::Error;
-use tokio::{sync::watch as channel, task::JoinError};
+use tokio::sync::watch as channel;
 use x402_schemas::{
     api::base_url::{BaseUrl, BaseUrlError},
     index::IndexReader,
@@ -67,6 +67,9 @@ mod claims;
 
 /// Reorgs to revocations of claims.
 mod watch;
+
+/// What is remembered, within bounds.
+mod cache;
 
 /// Questions to the gateway.
 mod gateway;
@@ -234,7 +237,7 @@ pub async fn start(
     let report = async move { metrics.keep_gauges(gauged, stopped).await };
     tasks.spawn("verifier.metrics", endless(report));
     // These two end when the last request is answered, not before.
-    tasks.spawn("verifier.claims", write_claims(claim_writer));
+    tasks.spawn("verifier.claims", claim_writer.run());
     tasks.spawn("verifier.look_up", look_up_from(reader, look_up_task));
     let routes = routes::router(verifier);
     tasks.spawn("verifier.http", serve(listener, routes, stop()));
@@ -272,19 +275,6 @@ fn assemble(
         },
         domain: InvoiceDomain::new(config.network, config.token),
     }
-}
-
-/// Why claims are no longer written.
-#[derive(Debug, Error)]
-enum WriterError {
-    #[error("the disk cannot be trusted with claims any more")]
-    Disk(#[from] claims::ClaimError),
-    #[error("the writer of the claims ended")]
-    Ended(#[from] JoinError),
-}
-
-async fn write_claims(writer: claims::ClaimWriter) -> Result<(), WriterError> {
-    Ok(tokio::task::spawn_blocking(move || writer.run()).await??)
 }
 
 async fn look_up_from(

@@ -73,7 +73,7 @@ impl Stand {
             Claims::open(folder.path(), 1_000, metrics.claim_commit_seconds.clone())
                 .await
                 .unwrap();
-        tokio::task::spawn_blocking(move || writer.run());
+        tokio::spawn(writer.run());
         let memory = Arc::new(Memory::new(1_000));
         memory.restart(Some(tip(5, BLOCK)), &[]);
         let (look_up, task) = LookUp::new(Arc::clone(&memory), Arc::clone(&metrics));

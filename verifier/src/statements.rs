@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
-use moka::sync::Cache;
 use x402_schemas::proof::{self, MAX_LEN, ProofKeys};
 
 use crate::{
+    cache::{Cache, cache},
     issued::IssuedProofs,
     metrics::{ProofSource, VerifierMetrics},
     verdict::Statement,
@@ -32,7 +32,7 @@ impl Statements {
         metrics: Arc<VerifierMetrics>,
     ) -> Self {
         Self {
-            read: Cache::new(capacity),
+            read: cache(capacity),
             issued,
             metrics,
         }

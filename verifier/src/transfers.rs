@@ -7,7 +7,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use moka::sync::Cache;
 use tokio::sync::watch;
 use x402_schemas::{
     index::{Change, Tip},
@@ -15,6 +14,7 @@ use x402_schemas::{
 };
 
 use crate::{
+    cache::{Cache, cache},
     metrics::VerifierMetrics,
     verdict::{Look, Sighting},
 };
@@ -118,7 +118,7 @@ impl Memory {
     /// Memory for so many transfers, empty and not yet in touch with the index.
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
-            cache: ArcSwap::from_pointee(Cache::new(capacity)),
+            cache: ArcSwap::from_pointee(cache(capacity)),
             capacity,
             progress: ArcSwapOption::empty(),
             last_removal: RwLock::new(0),
@@ -171,7 +171,7 @@ impl Memory {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *last_removal = seq(tip);
-        let cache = Cache::new(self.capacity);
+        let cache = cache(self.capacity);
         // Oldest first, so that the newest stay if not all fit.
         for transfer in newest.iter().rev() {
             cache.insert(transfer.id, Sighting::Standing(*transfer));

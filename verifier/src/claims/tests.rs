@@ -14,7 +14,7 @@ fn histogram() -> Histogram {
 
 async fn open(folder: &Path) -> (Claims, JoinHandle<Result<(), ClaimError>>) {
     let (claims, writer) = Claims::open(folder, 100, histogram()).await.unwrap();
-    (claims, tokio::task::spawn_blocking(move || writer.run()))
+    (claims, tokio::spawn(writer.run()))
 }
 
 fn id(number: u8) -> TransferId {
