@@ -38,6 +38,10 @@ const MAX_ID_LEN: usize = 128;
 const MAX_RESOURCE_LEN: usize = 2_048;
 const MAX_METHOD_LEN: usize = 16;
 
+/// Of a DNS name (RFC 1035 section 2.3.4).
+const MAX_LABEL_LEN: usize = 63;
+const MAX_HOST_LEN: usize = 253;
+
 /// A provider's name for one payment request: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -141,16 +145,12 @@ impl InvoiceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl FromStr for InvoiceId {
-    type Err = InvoiceError;
-
-    fn from_str(text: &str) -> Result<Self, InvoiceError> {
+    fn check(text: &str) -> Result<(), InvoiceError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:-".contains(&byte);
         let fits = (1..=MAX_ID_LEN).contains(&text.len());
         if fits && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
+            Ok(())
         } else {
             Err(InvoiceError::Id)
         }
@@ -160,10 +160,8 @@ impl FromStr for InvoiceId {
 impl Resource {
     /// The resource that a request to `url` with `method` names.
     pub fn of(method: &str, url: &Url) -> Result<Self, InvoiceError> {
-        let method_ok = (1..=MAX_METHOD_LEN).contains(&method.len())
-            && method.bytes().all(|byte| byte.is_ascii_uppercase());
         let scheme_ok = matches!(url.scheme(), "http" | "https") && url.has_host();
-        if !method_ok || !scheme_ok {
+        if !is_method(method) || !scheme_ok {
             return Err(InvoiceError::Resource);
         }
         let text = format!(
@@ -182,22 +180,47 @@ impl Resource {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-impl FromStr for Resource {
-    type Err = InvoiceError;
 
     /// Accepts only the canonical text, so that equal resources are equal strings.
-    fn from_str(text: &str) -> Result<Self, InvoiceError> {
+    fn check(text: &str) -> Result<(), InvoiceError> {
         let (method, url) = text.split_once(' ').ok_or(InvoiceError::Resource)?;
+        if is_method(method) && is_plain_url(url) && text.len() <= MAX_RESOURCE_LEN {
+            return Ok(());
+        }
         let url = Url::parse(url).map_err(|_| InvoiceError::Resource)?;
-        let resource = Self::of(method, &url)?;
-        if resource.0 == text {
-            Ok(resource)
+        if Self::of(method, &url)?.0 == text {
+            Ok(())
         } else {
             Err(InvoiceError::Resource)
         }
     }
+}
+
+fn is_method(text: &str) -> bool {
+    (1..=MAX_METHOD_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// Whether a URL is of the usual kind that parsing and writing would leave as it is: verifiers read
+/// many, and parsing takes longest. What is not usual may be canonical nevertheless.
+fn is_plain_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    let letter_digit_hyphen =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    // A first letter tells a name from an address; `xn--` names have rules of their own.
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_LEN).contains(&label.len())
+            && label.starts_with(|first: char| first.is_ascii_lowercase())
+            && !label.starts_with("xn--")
+            && label.bytes().all(letter_digit_hyphen)
+    };
+    let in_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_~.".contains(&byte);
+    host.len() <= MAX_HOST_LEN
+        && host.split('.').all(is_label)
+        && path.bytes().all(in_path)
+        && !path.split('/').any(|segment| segment.starts_with('.'))
 }
 
 macro_rules! text_type {
@@ -206,7 +229,16 @@ macro_rules! text_type {
             type Error = InvoiceError;
 
             fn try_from(text: String) -> Result<Self, InvoiceError> {
-                text.parse()
+                Self::check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvoiceError;
+
+            fn from_str(text: &str) -> Result<Self, InvoiceError> {
+                text.to_owned().try_into()
             }
         }
 
@@ -230,6 +262,7 @@ text_type!(Resource);
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{U256, address, keccak256};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -335,6 +368,34 @@ mod tests {
     fn ids_outside_the_set_are_refused() {
         for text in ["", "a b", "a/b", "é", &"a".repeat(129)] {
             assert_eq!(text.parse::<InvoiceId>(), Err(InvoiceError::Id), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_url_is_canonical(url in "https?://[a-z0-9x.-]{1,12}(/[a-zA-Z0-9._~%2eE-]{0,4}){0,4}") {
+            if is_plain_url(&url) {
+                let parsed = Url::parse(&url).unwrap();
+                prop_assert_eq!(parsed.as_str(), &url);
+                let resource = Resource::of("GET", &parsed).unwrap();
+                prop_assert_eq!(resource.as_str(), format!("GET {url}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_url_is_plain() {
+        assert!(is_plain_url("https://api.example.com/v1/reports/7"));
+        assert!(is_plain_url("http://localhost/"));
+        for other in [
+            "http://10.0.0.1/",
+            "http://a/../b",
+            "http://a:80/",
+            "http://a",
+            "http://xn--a/",
+            "http://a/é",
+        ] {
+            assert!(!is_plain_url(other), "{other}");
         }
     }
 }

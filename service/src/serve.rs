@@ -28,12 +28,11 @@ pub fn with_limits(routes: Router, limits: Limits) -> Router {
     routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            limits.request,
+        .layer((
+            CatchPanicLayer::custom(panicked),
+            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.request),
+            DefaultBodyLimit::max(limits.body_bytes),
         ))
-        .layer(CatchPanicLayer::custom(panicked))
 }
 
 /// Listens on `address`; port 0 takes a free one, which the returned address names.
