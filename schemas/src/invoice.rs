@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use alloy_sol_types::{SolStruct, eip712_domain};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -114,8 +114,11 @@ impl InvoiceDomain {
             B256::from(amount.base_units()),
             keccak256(resource.0.as_bytes()),
         ];
-        let fields = keccak256(fields.concat());
-        keccak256([b"\x19\x01", self.separator.as_slice(), fields.as_slice()].concat())
+        keccak256_of(&[
+            b"\x19\x01",
+            self.separator.as_slice(),
+            keccak256_of(&fields).as_slice(),
+        ])
     }
 }
 
@@ -124,6 +127,14 @@ impl Invoice {
     pub fn hash(&self, network: Network, token: Address) -> B256 {
         InvoiceDomain::new(network, token).hash(&self.id, self.pay_to, self.amount, &self.resource)
     }
+}
+
+fn keccak256_of(parts: &[impl AsRef<[u8]>]) -> B256 {
+    let mut hasher = Keccak256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize()
 }
 
 /// `sol!` names the typed data after the struct, which must read `Invoice` there.

@@ -35,7 +35,10 @@ pub struct ApiKey {
 
 /// The key under which secrets are hashed.
 #[derive(Clone)]
-pub struct Pepper(B256);
+pub struct Pepper {
+    bytes: B256,
+    key: hmac::Key,
+}
 
 /// The text is not an API key of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -84,14 +87,13 @@ impl ApiKey {
 
     /// What is stored instead of the secret.
     pub fn hash(&self, pepper: &Pepper) -> B256 {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, pepper.0.as_slice());
-        let message = [
-            self.kind.as_str(),
-            &self.key_id,
-            self.secret.expose_secret(),
-        ]
-        .join("_");
-        B256::from_slice(hmac::sign(&key, message.as_bytes()).as_ref())
+        let mut hash = hmac::Context::with_key(&pepper.key);
+        hash.update(self.kind.as_str().as_bytes());
+        hash.update(b"_");
+        hash.update(self.key_id.as_bytes());
+        hash.update(b"_");
+        hash.update(self.secret.expose_secret().as_bytes());
+        B256::from_slice(hash.sign().as_ref())
     }
 
     /// Whether this is the key that was stored as `hash`, in constant time.
@@ -150,13 +152,16 @@ impl fmt::Debug for ApiKey {
 
 impl Pepper {
     /// Wraps 32 secret bytes.
-    pub const fn new(bytes: B256) -> Self {
-        Self(bytes)
+    pub fn new(bytes: B256) -> Self {
+        Self {
+            bytes,
+            key: hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice()),
+        }
     }
 
     /// The bytes, for handing to a verifier.
     pub const fn expose(&self) -> B256 {
-        self.0
+        self.bytes
     }
 }
 

@@ -33,7 +33,9 @@ pub(crate) const SERVED: Served = Served {
     block_time_ms: 12_000,
     max_age_seconds: None,
 };
-const PEPPER: Pepper = Pepper::new(B256::repeat_byte(9));
+fn pepper() -> Pepper {
+    Pepper::new(B256::repeat_byte(9))
+}
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -129,7 +131,7 @@ pub(crate) fn provider(id: &str, payees: &[Address]) -> (DirectoryProvider, ApiK
         payees: payees.iter().copied().map(Payee).collect(),
         keys: vec![DirectoryKey {
             key_id: key.key_id().to_owned(),
-            hash: key.hash(&PEPPER),
+            hash: key.hash(&pepper()),
         }],
         confirmations: Confirmations::default(),
     };
@@ -144,7 +146,7 @@ pub(crate) fn directory(
 ) -> Directory {
     Directory {
         seq,
-        provider_key_pepper: PEPPER.expose(),
+        provider_key_pepper: pepper().expose(),
         issuer: ISSUER.into(),
         jwks: JwkSet {
             keys: vec![signer.public_key().clone()],

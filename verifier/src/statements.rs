@@ -1,8 +1,9 @@
 //! Proof text to what it states.
 //!
-//! A proof that was read before costs a digest; one that the gateway is known to have issued, a
-//! digest and its reading; any other its signature check too. What is remembered counts only while
-//! the key that signed it is published.
+//! A proof that the gateway is known to have issued costs a digest and its reading; any other its
+//! signature check too, once: what was checked is remembered, and counts while the key that signed
+//! it is published. The others are not: most proofs are asked about once, and remembering costs more
+//! than reading.
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::{
     verdict::Statement,
 };
 
-/// Reads proofs, and remembers what they stated.
+/// Reads proofs, and remembers what those stated whose signatures it checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
-    read: Cache<B256, Arc<Statement>>,
+    checked: Cache<B256, Arc<Statement>>,
     issued: Arc<IssuedProofs>,
     metrics: Arc<VerifierMetrics>,
 }
@@ -32,7 +33,7 @@ impl Statements {
         metrics: Arc<VerifierMetrics>,
     ) -> Self {
         Self {
-            read: cache(capacity),
+            checked: cache(capacity),
             issued,
             metrics,
         }
@@ -45,7 +46,7 @@ impl Statements {
             return (None, false);
         }
         let digest = proof::digest(proof);
-        if let Some(statement) = self.read.get(&digest) {
+        if let Some(statement) = self.checked.get(&digest) {
             self.metrics.count_proof(ProofSource::Memory);
             let counts = keys.has(&statement.kid);
             return (counts.then_some(statement), false);
@@ -65,15 +66,16 @@ impl Statements {
             Ok(Arc::new(Statement::of(kid.to_owned(), claims)))
         });
         let statement = statement.ok();
-        if let Some(statement) = &statement {
-            self.read.insert(digest, Arc::clone(statement));
+        let was_checked = source == ProofSource::Signature;
+        if let Some(statement) = statement.as_ref().filter(|_| was_checked) {
+            self.checked.insert(digest, Arc::clone(statement));
         }
-        (statement, source == ProofSource::Signature)
+        (statement, was_checked)
     }
 
     /// How many are remembered.
     pub(crate) fn entries(&self) -> u64 {
-        self.read.entry_count()
+        self.checked.entry_count()
     }
 }
 
