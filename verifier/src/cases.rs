@@ -18,9 +18,8 @@ use crate::{
     claims::{Claim, Wanted},
     metrics::ClaimOutcome,
     principal::Principal,
-    verdict::{
-        Facts, Look, NotVerified, Statement, claims_it, is_stale, judge, needs_look_up, verified,
-    },
+    statements::Reading,
+    verdict::{Facts, Look, NotVerified, claims_it, is_stale, judge, needs_look_up, verified},
     verify::VerifyError,
 };
 
@@ -30,7 +29,7 @@ const SIGNATURES_PER_TURN: usize = 32;
 /// One proof on its way to its verdict.
 struct Case<'a> {
     request: &'a VerifyRequest,
-    statement: Option<Arc<Statement>>,
+    reading: Reading,
     look: Option<Look>,
     claim: Option<Arc<Claim>>,
     verdict: Result<Transfer, NotVerified>,
@@ -85,11 +84,11 @@ impl Court<'_> {
                 checked = 0;
                 tokio::task::yield_now().await;
             }
-            let (statement, was_checked) = self.verifier.statements.read(&request.proof, keys);
-            checked = checked.saturating_add(usize::from(was_checked));
+            let reading = self.verifier.statements.read(&request.proof, keys);
+            checked = checked.saturating_add(usize::from(reading.signature_checked));
             cases.push(Case {
                 request,
-                statement,
+                reading,
                 look: None,
                 claim: None,
                 verdict: Err(NotVerified::UNREAD),
@@ -143,6 +142,9 @@ impl Court<'_> {
         }
         let claimed = self.verifier.claims.claim(wanted).await?;
         for ((id, case), claimed) in claiming.into_iter().zip(claimed) {
+            if !claimed.granted {
+                self.verifier.statements.remember(&mut case.reading);
+            }
             case.claim = Some(claimed.claim);
             if let Some(look) = &case.look
                 && let Some(again) = self.verifier.transfers.look_again(id, look).await?
@@ -174,7 +176,7 @@ impl Court<'_> {
             provider_id: &self.principal.provider.id,
             payees: &self.principal.provider.payees,
             terms: self.principal.provider.confirmations,
-            statement: case.statement.as_deref(),
+            statement: case.reading.statement.as_deref(),
             look: case.look,
             claim: case.claim.as_deref(),
         }
@@ -201,10 +203,12 @@ impl Court<'_> {
     }
 
     fn respond(&self, case: &Case<'_>) -> VerifyResponse {
-        let verdict = case.verdict.and_then(|transfer| match &case.statement {
-            Some(statement) => Ok((transfer, statement)),
-            None => Err(NotVerified::UNREAD),
-        });
+        let verdict = case
+            .verdict
+            .and_then(|transfer| match &case.reading.statement {
+                Some(statement) => Ok((transfer, statement)),
+                None => Err(NotVerified::UNREAD),
+            });
         match verdict {
             Ok((transfer, statement)) => {
                 let verified = verified(&self.facts(case), &statement.claims, transfer);
@@ -222,9 +226,8 @@ impl Court<'_> {
 
 impl Case<'_> {
     fn transfer(&self) -> Option<TransferId> {
-        self.statement
-            .as_ref()
-            .map(|statement| statement.claims.transfer_id())
+        let statement = self.reading.statement.as_ref();
+        statement.map(|statement| statement.claims.transfer_id())
     }
 }
 

@@ -1,9 +1,10 @@
 //! Proof text to what it states.
 //!
-//! A proof that the gateway is known to have issued costs a digest and its reading; any other its
-//! signature check too, once: what was checked is remembered, and counts while the key that signed
-//! it is published. The others are not: most proofs are asked about once, and remembering costs more
-//! than reading.
+//! A proof that was remembered costs a digest; one that the gateway is known to have issued, a digest
+//! and its reading; any other its signature check too, and it is remembered for that. Most proofs are
+//! asked about once, and to remember one costs more than to read it: the others are remembered when
+//! they are seen to be repeated. What is remembered counts only while the key that signed it is
+//! published.
 
 use std::sync::Arc;
 
@@ -17,12 +18,23 @@ use crate::{
     verdict::Statement,
 };
 
-/// Reads proofs, and remembers what those stated whose signatures it checked.
+/// Reads proofs, and remembers what some of them stated.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
-    checked: Cache<B256, Arc<Statement>>,
+    remembered: Cache<B256, Arc<Statement>>,
     issued: Arc<IssuedProofs>,
     metrics: Arc<VerifierMetrics>,
+}
+
+/// A proof that was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    /// What it states, if it is this gateway's.
+    pub(crate) statement: Option<Arc<Statement>>,
+    /// Whether its signature was checked, which takes long.
+    pub(crate) signature_checked: bool,
+    /// Its digest, while it is not remembered.
+    unremembered: Option<B256>,
 }
 
 impl Statements {
@@ -33,23 +45,25 @@ impl Statements {
         metrics: Arc<VerifierMetrics>,
     ) -> Self {
         Self {
-            checked: cache(capacity),
+            remembered: cache(capacity),
             issued,
             metrics,
         }
     }
 
-    /// What a proof states, if these keys' gateway says it; and whether its signature was checked,
-    /// which takes long.
-    pub(crate) fn read(&self, proof: &str, keys: &ProofKeys) -> (Option<Arc<Statement>>, bool) {
+    /// What a proof states, if these keys' gateway says it.
+    pub(crate) fn read(&self, proof: &str, keys: &ProofKeys) -> Reading {
         if proof.len() > MAX_LEN {
-            return (None, false);
+            return Reading::default();
         }
         let digest = proof::digest(proof);
-        if let Some(statement) = self.checked.get(&digest) {
+        if let Some(statement) = self.remembered.get(&digest) {
             self.metrics.count_proof(ProofSource::Memory);
             let counts = keys.has(&statement.kid);
-            return (counts.then_some(statement), false);
+            return Reading {
+                statement: counts.then_some(statement),
+                ..Reading::default()
+            };
         }
         let source = if self.issued.contains(&digest) {
             ProofSource::Digest
@@ -66,16 +80,30 @@ impl Statements {
             Ok(Arc::new(Statement::of(kid.to_owned(), claims)))
         });
         let statement = statement.ok();
-        let was_checked = source == ProofSource::Signature;
-        if let Some(statement) = statement.as_ref().filter(|_| was_checked) {
-            self.checked.insert(digest, Arc::clone(statement));
+        let signature_checked = source == ProofSource::Signature;
+        let mut reading = Reading {
+            statement,
+            signature_checked,
+            unremembered: Some(digest),
+        };
+        if signature_checked {
+            self.remember(&mut reading);
         }
-        (statement, was_checked)
+        reading
+    }
+
+    /// Remembers what was read, for a proof that is likely to come again.
+    pub(crate) fn remember(&self, reading: &mut Reading) {
+        if let Some(statement) = &reading.statement
+            && let Some(digest) = reading.unremembered.take()
+        {
+            self.remembered.insert(digest, Arc::clone(statement));
+        }
     }
 
     /// How many are remembered.
     pub(crate) fn entries(&self) -> u64 {
-        self.checked.entry_count()
+        self.remembered.entry_count()
     }
 }
 
@@ -114,10 +142,14 @@ mod tests {
         let (statements, _) = statements();
         let signer = samples::signer(1);
         let text = signer.sign(&samples::claims(1, 1_700_000_000)).unwrap();
-        let (first, checked) = statements.read(&text, &keys(&signer));
-        assert!(first.is_some() && checked);
-        let (second, checked) = statements.read(&text, &keys(&signer));
-        assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()) && !checked);
+        let first = statements.read(&text, &keys(&signer));
+        assert!(first.signature_checked);
+        let second = statements.read(&text, &keys(&signer));
+        assert!(!second.signature_checked);
+        assert!(Arc::ptr_eq(
+            &first.statement.unwrap(),
+            &second.statement.unwrap()
+        ));
     }
 
     #[test]
@@ -126,9 +158,29 @@ mod tests {
         let signer = samples::signer(1);
         let text = signer.sign(&samples::claims(1, 1_700_000_000)).unwrap();
         publish(&issued, &text);
-        let (statement, checked) = statements.read(&text, &keys(&signer));
-        assert_eq!(statement.unwrap().claims, samples::claims(1, 1_700_000_000));
-        assert!(!checked);
+        let reading = statements.read(&text, &keys(&signer));
+        assert!(!reading.signature_checked);
+        let statement = reading.statement.unwrap();
+        assert_eq!(statement.claims, samples::claims(1, 1_700_000_000));
+    }
+
+    #[test]
+    fn a_proof_that_is_repeated_is_read_once_more_and_then_remembered() {
+        let (statements, issued) = statements();
+        let signer = samples::signer(1);
+        let text = signer.sign(&samples::claims(1, 1_700_000_000)).unwrap();
+        publish(&issued, &text);
+        let [first, mut second] = [(); 2].map(|()| statements.read(&text, &keys(&signer)));
+        assert!(!Arc::ptr_eq(
+            &first.statement.unwrap(),
+            second.statement.as_ref().unwrap()
+        ));
+        statements.remember(&mut second);
+        let third = statements.read(&text, &keys(&signer));
+        assert!(Arc::ptr_eq(
+            &second.statement.unwrap(),
+            &third.statement.unwrap()
+        ));
     }
 
     #[test]
@@ -137,10 +189,15 @@ mod tests {
         let (old, new) = (samples::signer(1), samples::signer(2));
         let [remembered, published] =
             [1, 2].map(|number| old.sign(&samples::claims(number, 1_700_000_000)).unwrap());
-        assert!(statements.read(&remembered, &keys(&old)).0.is_some());
+        assert!(
+            statements
+                .read(&remembered, &keys(&old))
+                .statement
+                .is_some()
+        );
         publish(&issued, &published);
         for text in [remembered, published] {
-            assert!(statements.read(&text, &keys(&new)).0.is_none());
+            assert!(statements.read(&text, &keys(&new)).statement.is_none());
         }
     }
 
@@ -150,11 +207,11 @@ mod tests {
         let (signer, stranger) = (samples::signer(1), samples::signer(2));
         let good = signer.sign(&samples::claims(1, 1_700_000_000)).unwrap();
         let forged = stranger.sign(&samples::claims(1, 1_700_000_000)).unwrap();
-        assert!(statements.read(&good, &keys(&signer)).0.is_some());
+        assert!(statements.read(&good, &keys(&signer)).statement.is_some());
         let changed = format!("{}A", &good[..good.len() - 1]);
         for text in [forged.as_str(), changed.as_str(), "", "a.b.c"] {
             for _ in 0..2 {
-                let read = statements.read(text, &keys(&signer)).0;
+                let read = statements.read(text, &keys(&signer)).statement;
                 assert!(read.is_none() || text == good, "{text:.20}");
             }
         }

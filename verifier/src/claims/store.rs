@@ -19,7 +19,7 @@ const FOLDER: &str = "claims";
 const BLOCK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Memory of a table before it is written to a file.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The journal's length on disk before old parts must have gone to files.
 const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
