@@ -56,7 +56,7 @@ impl Fresh {
         let index = Index::create(&shared.clickhouse, name).await;
         let beat = index.beat();
         let entries = (world.proofs.len() * 2).to_string();
-        let mut all = vec!["--cache-entries", &entries, "--poll-ms", "20"];
+        let mut all = vec!["--cache-entries", &entries];
         all.extend(flags);
         let mut verifier = verifier(shared, world, &index, &all).await;
         let count = u64::try_from(world.proofs.len()).unwrap();
