@@ -112,7 +112,8 @@ pub(crate) fn item(
     text
 }
 
-fn one(payments: &Payments, number: u64, proof: &str, claim: Claim) -> Call {
+/// One good proof.
+pub(crate) fn one(payments: &Payments, number: u64, proof: &str, claim: Claim) -> Call {
     let body = item(number, proof, PRICE, claim, payments);
     Call {
         bytes: post("/verify", Some(payments.seller(number)), &body),

@@ -3,7 +3,7 @@
 //! The release binary of the verifier as a process of its own, a real ClickHouse, a gateway of this program's, and a load
 //! generator, all on the same cores. Beside each figure stand two baselines of the same run: a handler that does nothing,
 //! and a service that asks a node for each receipt. A run with a wrong verdict fails. `-- --only SCENARIO` runs one of
-//! `floor receipt digests latency signatures claims_off mixed batch misses`; `X402_BENCH_ROWS=10000000` sets how many
+//! `floor receipt digests latency signatures claims_off mixed flood batch misses`; `X402_BENCH_ROWS=10000000` sets how many
 //! rows the larger table of the misses has (1 M otherwise), `X402_BENCH_PROOFS` how many unique proofs each scenario spends.
 
 #![expect(
@@ -46,6 +46,9 @@ mod meter;
 
 /// One proof in one request, or a thousand.
 mod singles;
+
+/// A provider beside another one's flood.
+mod flood;
 
 /// Transfers that are not in memory.
 mod misses;
@@ -95,6 +98,8 @@ struct Bar {
     latency: Option<Measured>,
     warm: Option<Measured>,
     batch: Option<Measured>,
+    /// The p99 of a quiet provider beside a flood against its p99 alone.
+    flood: Option<f64>,
     miss_few_ms: Option<f64>,
     miss_many_ms: Option<f64>,
 }
@@ -167,6 +172,10 @@ async fn measure(only: Option<String>) {
     if wants("mixed") {
         singles::mixed(shared, &world).await;
     }
+    if wants("flood") {
+        let (alone, beside) = flood::measure(shared, &world).await;
+        bar.flood = Some(beside.run.quantile_ms(0.99) / alone.run.quantile_ms(0.99));
+    }
     if wants("batch") {
         bar.batch = Some(singles::batch(shared, &world, BATCH, BATCHES_AT_ONCE).await);
     }
@@ -237,7 +246,7 @@ impl Bar {
             .as_ref()
             .map(|latency| latency.run.quantile_ms(0.99));
         println!(
-            "bar: single_rps={} receipt_rps={} floor_rps={} cpu_ms={} p99_ms={} warm_rps={} batch_rps={} miss_ms_100k={} miss_ms_10m={}",
+            "bar: single_rps={} receipt_rps={} floor_rps={} cpu_ms={} p99_ms={} warm_rps={} batch_rps={} miss_ms_100k={} miss_ms_10m={} flood_p99_ratio={}",
             rate(&self.single),
             rate(&self.receipt),
             rate(&self.floor),
@@ -247,6 +256,7 @@ impl Bar {
             rate(&self.batch),
             ms(self.miss_few_ms, 2),
             ms(self.miss_many_ms, 2),
+            ms(self.flood, 2),
         );
     }
 }

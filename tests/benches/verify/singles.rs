@@ -89,14 +89,26 @@ impl Fresh {
         measured
     }
 
-    /// The same at so many a second.
-    pub(crate) async fn measure_at(&self, name: &str, calls: &Arc<[Call]>, rate: f64) -> Measured {
+    /// So many of these requests over so many connections, at so many a second.
+    pub(crate) async fn measure_paced(
+        &self,
+        name: &str,
+        calls: &Arc<[Call]>,
+        total: usize,
+        connections: usize,
+        rate: f64,
+    ) -> Measured {
         let meter = Meter::start(self.verifier.process(), &[self.clickhouse]);
-        let total = calls.len();
-        let run = paced(self.verifier.address, calls, total, CONNECTIONS, rate).await;
+        let run = paced(self.verifier.address, calls, total, connections, rate).await;
         let measured = meter.stop(run, total);
         measured.print(name);
         measured
+    }
+
+    /// How many requests were over a provider's rate.
+    pub(crate) async fn limited(&self) -> u64 {
+        let name = "x402_verifier_refused_total{limit=\"rate\"}";
+        self.verifier.metric(name).await
     }
 
     /// What the cache and the index had to do.
@@ -146,8 +158,15 @@ pub(crate) async fn digests(shared: &Shared, world: &World) -> (Measured, Measur
 pub(crate) async fn latency(shared: &Shared, world: &World, peak: f64) -> Measured {
     let calls = calls::good(&world.payments, 0, &world.proofs, Claim::On);
     let fresh = Fresh::start(shared, world, "latency", true, &[]).await;
+    let rate = peak * BELOW_PEAK;
     let measured = fresh
-        .measure_at("unique, at 70 % of that", &calls, peak * BELOW_PEAK)
+        .measure_paced(
+            "unique, at 70 % of that",
+            &calls,
+            calls.len(),
+            CONNECTIONS,
+            rate,
+        )
         .await;
     fresh.end().await;
     measured

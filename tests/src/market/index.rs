@@ -67,6 +67,15 @@ impl Index {
 
     /// Adds transfers, in blocks after the tip or in it, as one batch.
     pub async fn add(&self, transfers: &[Transfer]) {
+        self.write(transfers, false).await;
+    }
+
+    /// Takes transfers away as a reorg does, as one batch.
+    pub async fn retract(&self, transfers: &[Transfer]) {
+        self.write(transfers, true).await;
+    }
+
+    async fn write(&self, transfers: &[Transfer], retracted: bool) {
         let _writing = self.writing.lock().await;
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let mut insert = self
@@ -75,18 +84,16 @@ impl Index {
             .await
             .unwrap();
         for transfer in transfers {
-            let row = TransferRow::new(transfer, transfer.id.log_index, seq, false);
+            let row = TransferRow::new(transfer, transfer.id.log_index, seq, retracted);
             insert.write(&row).await.unwrap();
         }
         insert.end().await.unwrap();
         let numbers = transfers.iter().map(|transfer| transfer.block_number);
         let (first, last) = (numbers.clone().min().unwrap(), numbers.max().unwrap());
-        self.commit(
-            first,
-            last.max(self.tip()),
-            u64::try_from(transfers.len()).unwrap(),
-        )
-        .await;
+        let rows = u64::try_from(transfers.len()).unwrap();
+        let (added, retracted) = if retracted { (0, rows) } else { (rows, 0) };
+        self.commit(first, last.max(self.tip()), added, retracted)
+            .await;
     }
 
     /// So many rows of other payments, made inside ClickHouse, in blocks far above, as one batch.
@@ -104,7 +111,7 @@ impl Index {
             );
             self.client.query(&query).execute().await.unwrap();
         }
-        self.commit(first, first + rows / 100, rows).await;
+        self.commit(first, first + rows / 100, rows, 0).await;
     }
 
     /// Keeps adding empty blocks, as a chain does.
@@ -121,7 +128,7 @@ impl Index {
     async fn add_empty(&self) {
         let _writing = self.writing.lock().await;
         let block = self.tip() + 1;
-        self.commit(block, block, 0).await;
+        self.commit(block, block, 0, 0).await;
     }
 
     /// Waits until no merge has been running for a second.
@@ -142,7 +149,7 @@ impl Index {
         client.query(&query).execute().await.unwrap();
     }
 
-    async fn commit(&self, from_block: u64, to_block: u64, rows: u64) {
+    async fn commit(&self, from_block: u64, to_block: u64, rows: u64, retracted: u64) {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         self.tip.store(to_block, Ordering::Relaxed);
         let row = CommitRow {
@@ -155,7 +162,7 @@ impl Index {
             tip_time: u32::try_from(now()).unwrap(),
             finalized: to_block.saturating_sub(64),
             rows,
-            retracted: 0,
+            retracted,
             written_at: i64::try_from(now()).unwrap() * 1_000,
         };
         let mut insert = self.client.insert::<CommitRow>("commits").await.unwrap();

@@ -1,7 +1,8 @@
 //! Reorgs as providers and agents see them.
 
 use alloy::providers::Provider;
-use serde_json::json;
+use reqwest::Url;
+use serde_json::{Value, json};
 use x402_tests::{
     raw,
     shared::run,
@@ -63,6 +64,47 @@ fn a_payment_that_a_reorg_dropped_is_sent_again_and_paid_once() {
             .verify(payment["proof"].as_str().unwrap(), "inv_1", json!({}))
             .await;
         assert_eq!(answer["verified"], true, "{answer}");
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_reorg_flips_a_claimed_answer_and_is_told_as_a_revocation() {
+    run(async {
+        let world = World::on_own_chain(EXE, "revoked").await;
+        let before = world.snapshot().await;
+        let paid = world.settled("inv_1").await;
+        let proof = paid["proof"].as_str().unwrap();
+        let claimed = world
+            .verify(proof, "inv_1", json!({ "attempt": "a" }))
+            .await;
+        assert_eq!(claimed["verified"], true, "{claimed}");
+        let revocations: Url = world.verifier().join("revocations").unwrap();
+        let told = async || {
+            let (status, body) = raw::get(revocations.as_str(), Some(&world.provider_key)).await;
+            assert_eq!(status, 200, "{body}");
+            body["revocations"].as_array().unwrap().clone()
+        };
+        assert_eq!(told().await, Vec::<Value>::new());
+
+        world.drop_payments_since(before).await;
+        eventually("the answer to the claimed payment flips", async || {
+            let answer = world
+                .verify(proof, "inv_1", json!({ "attempt": "a" }))
+                .await;
+            answer["errorCode"] == "PAYMENT_REVERTED"
+        })
+        .await;
+        eventually("the provider is told of the revocation", async || {
+            !told().await.is_empty()
+        })
+        .await;
+        let revocations = told().await;
+        assert_eq!(revocations.len(), 1, "{revocations:?}");
+        assert_eq!(revocations[0]["event"], "revoked");
+        assert_eq!(revocations[0]["invoiceId"], "inv_1");
+        assert_eq!(revocations[0]["attempt"], "a");
+        assert_eq!(revocations[0]["txHash"], paid["txHash"]);
         world.stop().await;
     });
 }

@@ -10,258 +10,32 @@
 )]
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
-use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 use x402::local::clickhouse::{ClickHouse, ClickHouseOptions};
 use x402_tests::{
-    market::{
-        gateway::Gateway,
-        index::Index,
-        payments::{Paid, Payments, Seller, invoice_id, payment_id},
-        verifier::Verifier,
-    },
-    raw,
+    market::payments::{Paid, Payments, invoice_id},
     shared::{run, shared},
-    world::{World, eventually},
+    world::eventually,
 };
 
 use crate::EXE;
 
-/// Claims of an ordinary test run, and providers that race for them.
-const CLAIMS: u64 = 2_000;
+mod race;
+mod stand;
+
+use stand::Stand;
+
+/// Providers that ask.
 const PROVIDERS: u64 = 20;
-
-/// Providers of the full race.
-const MANY_PROVIDERS: u64 = 50;
-
-/// Claims on each transfer.
-const PER_TRANSFER: u64 = 10;
-
-/// Requests under way at once in a race.
-const AT_ONCE: usize = 200;
 
 /// Callers whose transfers are all not in memory, and the most queries that they may cost.
 const MISSES: u64 = 500;
 const MAX_QUERIES: u64 = 20;
-
-/// What a caller was told: a status, a verdict, and when to come back.
-struct Told {
-    status: u16,
-    retry_after: Option<String>,
-    body: Value,
-}
-
-/// A verifier, its index and those who ask it.
-struct Stand {
-    payments: Arc<Payments>,
-    proofs: Vec<String>,
-    gateway: Gateway,
-    index: Arc<Index>,
-    verifier: Verifier,
-    client: reqwest::Client,
-}
-
-impl Stand {
-    async fn start(
-        clickhouse: &ClickHouse,
-        name: &str,
-        payments: Arc<Payments>,
-        count: u64,
-        flags: &[&str],
-    ) -> Self {
-        let proofs = payments.proofs(0..count);
-        let gateway = Gateway::start(&payments, &proofs);
-        let index = Index::create(clickhouse, name).await;
-        let transfers = payments.transfers(0..count);
-        index.add(&transfers).await;
-        let folder = std::env::temp_dir();
-        let folder = folder.to_str().unwrap();
-        let verifier = Verifier::start(EXE, folder, &clickhouse.url, &gateway, &index, flags).await;
-        Self {
-            payments,
-            proofs,
-            gateway,
-            index,
-            verifier,
-            client: reqwest::Client::new(),
-        }
-    }
-
-    /// Asks about a payment as a provider; `None` when there was no answer at all.
-    async fn ask(&self, number: u64, seller: &Seller, changes: Value) -> Option<Told> {
-        let proof = &self.proofs[usize::try_from(number).unwrap()];
-        let mut body = json!({ "proof": proof, "invoiceId": invoice_id(number) });
-        body.as_object_mut()
-            .unwrap()
-            .extend(changes.as_object().unwrap().clone());
-        let url = format!("http://{}/verify", self.verifier.address);
-        let request = self.client.post(url).bearer_auth(seller.key.expose());
-        let response = request.json(&body).send().await.ok()?;
-        let retry_after = response.headers().get("retry-after");
-        Some(Told {
-            status: response.status().as_u16(),
-            retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
-            body: response.json().await.ok()?,
-        })
-    }
-
-    /// The same as its own provider, without using it up.
-    async fn look(&self, number: u64) -> Told {
-        let seller = self.payments.seller(number);
-        let told = self.ask(number, seller, json!({ "claim": false })).await;
-        told.unwrap()
-    }
-}
-
-impl Told {
-    fn is_verified(&self, number: u64) -> bool {
-        self.status == 200
-            && self.body["verified"] == true
-            && self.body["paymentId"] == payment_id(number)
-    }
-
-    /// No verdict, and when to ask again.
-    fn is_away(&self) -> bool {
-        self.status == 503 && self.retry_after.is_some() && self.body["error"].is_string()
-    }
-}
-
-/// One claim: which transfer, by whom, in which attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Racer {
-    transfer: u64,
-    seller: u64,
-    attempt: u64,
-}
-
-/// Who was granted which transfer, and when it was claimed as they were told.
-type Grants = HashMap<u64, (Racer, Value)>;
-
-impl Stand {
-    /// All of these at once, `AT_ONCE` under way; grants go into `grants`. Returns how many got a verdict.
-    async fn race(&self, racers: &[Racer], grants: &mut Grants, stop: &AtomicBool) -> u64 {
-        let answered = AtomicU64::new(0);
-        let asking = stream::iter(racers).map(async |racer| {
-            if stop.load(Ordering::Relaxed) {
-                return None;
-            }
-            let seller = &self.payments.sellers[usize::try_from(racer.seller).unwrap()];
-            let attempt = json!({ "attempt": format!("{}", racer.attempt) });
-            let told = self.ask(racer.transfer, seller, attempt).await?;
-            Some((*racer, told))
-        });
-        let mut told = asking.buffer_unordered(AT_ONCE);
-        while let Some(told) = told.next().await {
-            let Some((racer, told)) = told else { continue };
-            if told.status != 200 {
-                assert!(told.is_away(), "{} {}", told.status, told.body);
-                continue;
-            }
-            answered.fetch_add(1, Ordering::Relaxed);
-            if told.is_verified(racer.transfer) {
-                let claimed_at = told.body["claimedAt"].clone();
-                let before = grants.insert(racer.transfer, (racer, claimed_at.clone()));
-                let same = before.is_none_or(|before| before == (racer, claimed_at));
-                assert!(same, "transfer {} is granted to two", racer.transfer);
-            } else {
-                assert_eq!(told.body["errorCode"], "ALREADY_CLAIMED", "{}", told.body);
-            }
-        }
-        answered.into_inner()
-    }
-}
-
-fn claims() -> (u64, u64) {
-    let asked = std::env::var("X402_VOLUME_CLAIMS");
-    asked.map_or((CLAIMS, PROVIDERS), |text| {
-        (text.parse().unwrap(), MANY_PROVIDERS)
-    })
-}
-
-/// So many claims in an order without order, ten on each transfer, from sellers in turn.
-fn racers(transfers: std::ops::Range<u64>, sellers: u64, seed: u64) -> Vec<Racer> {
-    let mut racers: Vec<Racer> = transfers
-        .flat_map(|transfer| {
-            (0..PER_TRANSFER).map(move |turn| Racer {
-                transfer,
-                seller: (transfer + turn * 7) % sellers,
-                attempt: turn,
-            })
-        })
-        .collect();
-    fastrand::Rng::with_seed(seed).shuffle(&mut racers);
-    racers
-}
-
-#[test]
-fn of_racing_claims_on_a_transfer_one_is_granted_and_a_kill_changes_nothing() {
-    run(async {
-        let shared = shared(EXE).await;
-        let (claims, sellers) = claims();
-        let transfers = claims / PER_TRANSFER;
-        let payments = Payments::to(sellers, Paid::SharedPayee);
-        let entries = (4 * transfers).to_string();
-        let flags = ["--cache-entries", &entries];
-        // One half is raced for undisturbed, the other with a kill in the middle.
-        let count = 2 * transfers;
-        let mut stand = Stand::start(&shared.clickhouse, "race", payments, count, &flags).await;
-        let undisturbed = racers(0..transfers, sellers, 1);
-        let (mut grants, go_on) = (Grants::new(), AtomicBool::new(false));
-        let answered = stand.race(&undisturbed, &mut grants, &go_on).await;
-        assert_eq!(answered, claims);
-        assert_eq!(grants.len(), usize::try_from(transfers).unwrap());
-
-        let disturbed = racers(transfers..count, sellers, 2);
-        let mut before = Grants::new();
-        let half = disturbed.len() / 2;
-        let stop = AtomicBool::new(false);
-        let answered_before = {
-            let killing = async {
-                eventually("a fair share of the claims is made", async || {
-                    let name = "x402_verifier_claims_total{outcome=\"granted\"}";
-                    stand.verifier.metric(name).await > transfers + transfers / 4
-                })
-                .await;
-                let id =
-                    nix::unistd::Pid::from_raw(i32::try_from(stand.verifier.process().0).unwrap());
-                nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
-                stop.store(true, Ordering::Relaxed);
-            };
-            let racing = stand.race(&disturbed, &mut before, &stop);
-            futures::join!(racing, killing).0
-        };
-        assert!(answered_before < claims, "the kill came too late to matter");
-        assert!(!before.is_empty() && half > 0);
-        stand.verifier.kill();
-        stand.verifier.revive(&stand.index).await;
-
-        // Everybody asks again, those who were answered too.
-        let mut after = Grants::new();
-        let answered = stand.race(&disturbed, &mut after, &go_on).await;
-        assert_eq!(answered, claims);
-        assert_eq!(after.len(), usize::try_from(transfers).unwrap());
-        for (transfer, grant) in &before {
-            assert_eq!(
-                after.get(transfer),
-                Some(grant),
-                "an answered claim was lost"
-            );
-        }
-        // And those before the kill hold as well.
-        let mut again = Grants::new();
-        stand.race(&undisturbed, &mut again, &go_on).await;
-        assert_eq!(again, grants);
-    });
-}
 
 #[test]
 fn without_clickhouse_cached_answers_go_on_and_others_wait() {
@@ -398,42 +172,31 @@ fn a_known_digest_serves_as_the_signature_and_an_unknown_one_is_checked() {
 }
 
 #[test]
-fn a_reorg_flips_a_claimed_answer_and_is_told_as_a_revocation() {
+fn a_reorg_while_the_verifier_is_down_is_told_when_it_is_back() {
     run(async {
-        let world = World::on_own_chain(EXE, "revoked").await;
-        let before = world.snapshot().await;
-        let paid = world.settled("inv_1").await;
-        let proof = paid["proof"].as_str().unwrap();
-        let claimed = world
-            .verify(proof, "inv_1", json!({ "attempt": "a" }))
-            .await;
-        assert_eq!(claimed["verified"], true, "{claimed}");
-        let revocations: Url = world.verifier().join("revocations").unwrap();
-        let told = async || {
-            let (status, body) = raw::get(revocations.as_str(), Some(&world.provider_key)).await;
-            assert_eq!(status, 200, "{body}");
-            body["revocations"].as_array().unwrap().clone()
-        };
-        assert_eq!(told().await, Vec::<Value>::new());
+        let shared = shared(EXE).await;
+        let payments = Payments::to(PROVIDERS, Paid::EachSeller);
+        let mut stand = Stand::start(&shared.clickhouse, "down", payments, 3, &[]).await;
+        let [gone, stays] = [0, 1];
+        for number in [gone, stays] {
+            let seller = stand.payments.seller(number);
+            let told = stand.ask(number, seller, json!({})).await.unwrap();
+            assert!(told.is_verified(number), "{}", told.body);
+        }
+        stand.verifier.kill();
+        stand.index.retract(&[stand.payments.transfer(gone)]).await;
+        stand.verifier.revive(&stand.index).await;
 
-        world.drop_payments_since(before).await;
-        eventually("the answer to the claimed payment flips", async || {
-            let answer = world
-                .verify(proof, "inv_1", json!({ "attempt": "a" }))
-                .await;
-            answer["errorCode"] == "PAYMENT_REVERTED"
+        assert_eq!(stand.look(gone).await.body["errorCode"], "PAYMENT_REVERTED");
+        assert!(stand.look(stays).await.is_verified(stays));
+        eventually("its provider is told", async || {
+            !stand.revocations(gone).await.is_empty()
         })
         .await;
-        eventually("the provider is told of the revocation", async || {
-            !told().await.is_empty()
-        })
-        .await;
-        let revocations = told().await;
-        assert_eq!(revocations.len(), 1, "{revocations:?}");
-        assert_eq!(revocations[0]["event"], "revoked");
-        assert_eq!(revocations[0]["invoiceId"], "inv_1");
-        assert_eq!(revocations[0]["attempt"], "a");
-        assert_eq!(revocations[0]["txHash"], paid["txHash"]);
-        world.stop().await;
+        let told = stand.revocations(gone).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["event"], "revoked");
+        assert_eq!(told[0]["invoiceId"], invoice_id(gone));
+        assert_eq!(stand.revocations(stays).await.len(), 0);
     });
 }
