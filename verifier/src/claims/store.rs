@@ -24,8 +24,8 @@ const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// The journal's length on disk before old parts must have gone to files.
 const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Threads that write files and merge them.
-const WORKERS: usize = 1;
+/// Threads that write files and merge them: a merge must not keep a full table waiting.
+const WORKERS: usize = 2;
 
 const LAST_REVOCATION: &str = "last_revocation";
 const KEY_LEN: usize = 44;
