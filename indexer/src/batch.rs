@@ -34,21 +34,21 @@ pub struct Stamp {
 }
 
 impl Batch {
-    /// The index goes on from `from` to the last of `headers`; `None` without a header. Backfill keeps only the last
-    /// header of its ranges: the ones before are final and no reorg will ask for them. The rows become of this batch,
-    /// whatever they were before.
+    /// The index goes on from `from` to the last of `headers`; `None` without a header. The last header is kept in the
+    /// commit. Backfill has only that one of its ranges: the ones before are final and no reorg will ask for them. The
+    /// rows become of this batch, whatever they were before.
     pub fn added(
         stamp: Stamp,
         from: u64,
         headers: &[Header],
         mut rows: Vec<TransferRow>,
     ) -> Option<Self> {
-        let tip = headers.last()?;
+        let (tip, before) = headers.split_last()?;
         for row in &mut rows {
             row.version = stamp.version;
         }
         Some(Self {
-            blocks: headers.iter().map(|header| block(stamp, header)).collect(),
+            blocks: before.iter().map(|header| block(stamp, header)).collect(),
             commit: CommitRow {
                 rows: count(&rows),
                 ..commit(stamp, from, tip.number, tip)
@@ -108,6 +108,7 @@ fn commit(stamp: Stamp, from_block: u64, to_block: u64, tip: &Header) -> CommitR
         to_block,
         tip_number: tip.number,
         tip_hash: tip.hash.0,
+        tip_parent: tip.parent_hash.0,
         tip_time: seconds(tip.time),
         finalized: stamp.finalized,
         rows: 0,

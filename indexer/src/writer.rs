@@ -61,7 +61,10 @@ impl Writer {
                 // A batch has no row twice, so ClickHouse need not look for one in it.
                 .with_setting("optimize_on_insert", "0")
                 // A batch is one insert, and on disk when it is acknowledged: nothing waits to be flushed together.
-                .with_setting("async_insert", "0"),
+                .with_setting("async_insert", "0")
+                // A few rows are written sooner by one thread than handed from one to the next.
+                .with_setting("max_threads", "1")
+                .with_setting("max_insert_threads", "1"),
             chain_id: network.chain_id(),
             seq,
             metrics,

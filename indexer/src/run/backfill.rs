@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use x402_schemas::index::TransferRow;
 
-use super::{Pace, RoundError, Run, lane::Lane};
+use super::{ALONE_FOR, Pace, RoundError, Run, lane::Lane};
 use crate::{
     batch::{self, Batch},
     reorg::{Header, Step, advance},
@@ -55,7 +55,7 @@ impl Run {
     ) -> Result<Pace, RoundError> {
         let tip = self.window.tip();
         // Ranges are linked to each other by their headers; the tip that the first one follows must still be on the chain.
-        let (seen, ()) = futures::try_join!(self.seen(tip.number), self.must_be_alone())?;
+        let (seen, ()) = futures::try_join!(self.seen(tip.number), self.must_be_alone(ALONE_FOR))?;
         if advance(&self.window, &seen) != Step::Current {
             return self.leave_branch(seen).await;
         }
