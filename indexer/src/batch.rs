@@ -2,6 +2,7 @@
 //!
 //! Either it adds blocks or it removes them, never both, so that no row is there twice under one number.
 
+use bytes::Bytes;
 use x402_schemas::{
     index::{BlockRow, CommitRow, TransferRow},
     network::Network,
@@ -9,11 +10,21 @@ use x402_schemas::{
 
 use crate::{decode::Found, reorg::Header};
 
+/// Rows in, what ClickHouse is sent out.
+mod columns;
+
+pub use columns::Columns;
+
+/// Rows that are turned into columns at a time; ClickHouse puts them together again.
+const ROWS_AT_A_TIME: usize = 16_384;
+
 /// Rows to write, and what holds once they are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Rows of `transfers`.
     pub transfers: Vec<TransferRow>,
+    /// More of them: those of final ranges, which nobody looks at again before they are sent.
+    pub columns: Vec<Columns>,
     /// Rows of `blocks`.
     pub blocks: Vec<BlockRow>,
     /// The row of `commits`, to be written last.
@@ -35,8 +46,7 @@ pub struct Stamp {
 
 impl Batch {
     /// The index goes on from `from` to the last of `headers`; `None` without a header. The last header is kept in the
-    /// commit. Backfill has only that one of its ranges: the ones before are final and no reorg will ask for them. The
-    /// rows become of this batch, whatever they were before.
+    /// commit. The rows become of this batch, whatever they were before.
     pub fn added(
         stamp: Stamp,
         from: u64,
@@ -54,7 +64,39 @@ impl Batch {
                 ..commit(stamp, from, tip.number, tip)
             },
             transfers: rows,
+            columns: Vec::new(),
         })
+    }
+
+    /// The index goes on from `from` to `end` by final ranges. Of the blocks before `end` no header is kept: no reorg will
+    /// ask for one.
+    pub fn ranges(stamp: Stamp, from: u64, end: &Header, columns: Vec<Columns>) -> Self {
+        let rows: usize = columns.iter().map(Columns::rows).sum();
+        Self {
+            transfers: Vec::new(),
+            blocks: Vec::new(),
+            commit: CommitRow {
+                rows: u64::try_from(rows).unwrap_or(u64::MAX),
+                ..commit(stamp, from, end.number, end)
+            },
+            columns,
+        }
+    }
+
+    /// All rows of `transfers` as ClickHouse is sent them, some thousand at a time.
+    pub fn sent(&self) -> impl Iterator<Item = [Bytes; 2]> {
+        let version = self.commit.seq;
+        // All of a batch's rows stand, or none does.
+        let is_deleted = self
+            .transfers
+            .first()
+            .is_some_and(|row| row.is_deleted == 1);
+        let rows = self.transfers.chunks(ROWS_AT_A_TIME).map(Columns::of);
+        let columns = self
+            .columns
+            .iter()
+            .map(move |it| it.stamped(version, false));
+        columns.chain(rows.map(move |it| it.stamped(version, is_deleted)))
     }
 
     /// The index goes back to `ancestor`, from `last` or from wherever rows above are found.
@@ -77,6 +119,7 @@ impl Batch {
                 .iter()
                 .map(|row| row.tombstone(stamp.version))
                 .collect(),
+            columns: Vec::new(),
             blocks: blocks
                 .iter()
                 .map(|row| BlockRow {

@@ -13,24 +13,17 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowWrite, error::Error};
 use futures::future;
 use tokio::sync::watch;
-use x402_schemas::{
-    index::{CommitRow, TransferRow},
-    network::Network,
-};
+use x402_schemas::{index::CommitRow, network::Network};
 use x402_service::admin::Readiness;
 
 use crate::{batch::Batch, metrics::Metrics};
 
-mod columns;
-
 /// The longest wait for ClickHouse to acknowledge an insert.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Transfers that are turned into columns at a time; ClickHouse puts them together again.
-const ROWS_AT_A_TIME: usize = 16_384;
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -86,9 +79,17 @@ impl Writer {
 
     /// Writes and publishes a batch; returns when readers see it.
     pub async fn publish(&mut self, batch: &Batch) {
+        self.publish_by(batch, 1).await;
+    }
+
+    /// The same with the transfers in up to so many inserts side by side: sooner done, at the price of smaller parts.
+    pub async fn publish_by(&mut self, batch: &Batch, inserts: usize) {
         let timer = self.metrics.insert_seconds.start_timer();
+        let sent: Vec<_> = batch.sent().collect();
+        let share = sent.len().div_ceil(inserts.max(1)).max(1);
+        let transfers = sent.chunks(share);
         future::join(
-            self.store(&batch.transfers, |rows| self.insert_transfers(rows)),
+            future::join_all(transfers.map(|sent| self.store(sent, |sent| self.send(sent)))),
             self.store(&batch.blocks, |rows| self.insert("blocks", rows)),
         )
         .await;
@@ -130,7 +131,8 @@ impl Writer {
         Ok(count > 0)
     }
 
-    async fn insert_transfers(&self, rows: &[TransferRow]) -> Result<(), Error> {
+    /// Inserts transfers.
+    async fn send(&self, transfers: &[[Bytes; 2]]) -> Result<(), Error> {
         timely(async {
             let mut insert = self
                 .client
@@ -138,8 +140,8 @@ impl Writer {
                 // Hashes do not shrink; packing them costs more than sending them.
                 .with_compression(Compression::None)
                 .insert_formatted_with("INSERT INTO transfers FORMAT Native");
-            for rows in rows.chunks(ROWS_AT_A_TIME) {
-                insert.send(columns::of(rows)).await?;
+            for piece in transfers.iter().flatten() {
+                insert.send(piece.clone()).await?;
             }
             insert.end().await
         })

@@ -203,6 +203,7 @@ impl<'a> Mending<'a> {
         let tip = &self.tip;
         Batch {
             transfers,
+            columns: Vec::new(),
             blocks: Vec::new(),
             commit: CommitRow {
                 chain_id: self.opened.chain.reader.network.chain_id(),
