@@ -23,8 +23,8 @@ const ROWS_AT_A_TIME: usize = 16_384;
 pub struct Batch {
     /// Rows of `transfers`.
     pub transfers: Vec<TransferRow>,
-    /// More of them: those of final ranges, which nobody looks at again before they are sent.
-    pub columns: Vec<Columns>,
+    /// More of them, as they are sent: those of final ranges, which nobody looks at again.
+    pub columns: Vec<Bytes>,
     /// Rows of `blocks`.
     pub blocks: Vec<BlockRow>,
     /// The row of `commits`, to be written last.
@@ -79,24 +79,24 @@ impl Batch {
                 rows: u64::try_from(rows).unwrap_or(u64::MAX),
                 ..commit(stamp, from, end.number, end)
             },
-            columns,
+            columns: columns
+                .into_iter()
+                .map(|columns| columns.stamped(stamp.version, false))
+                .collect(),
         }
     }
 
     /// All rows of `transfers` as ClickHouse is sent them, some thousand at a time.
-    pub fn sent(&self) -> impl Iterator<Item = [Bytes; 2]> {
+    pub fn sent(&self) -> impl Iterator<Item = Bytes> {
         let version = self.commit.seq;
         // All of a batch's rows stand, or none does.
         let is_deleted = self
             .transfers
             .first()
             .is_some_and(|row| row.is_deleted == 1);
-        let rows = self.transfers.chunks(ROWS_AT_A_TIME).map(Columns::of);
-        let columns = self
-            .columns
-            .iter()
-            .map(move |it| it.stamped(version, false));
-        columns.chain(rows.map(move |it| it.stamped(version, is_deleted)))
+        let rows = self.transfers.chunks(ROWS_AT_A_TIME);
+        let rows = rows.map(move |rows| Columns::of(rows).stamped(version, is_deleted));
+        self.columns.iter().cloned().chain(rows)
     }
 
     /// The index goes back to `ancestor`, from `last` or from wherever rows above are found.

@@ -192,9 +192,6 @@ impl Run {
         if self.finalized > final_before {
             self.report_safe().await;
         }
-        if pace == Pace::Rest {
-            self.look_around().await?;
-        }
         Ok(pace)
     }
 
@@ -246,25 +243,15 @@ impl Run {
         Err(halt.into())
     }
 
-    /// Looks for other writers while nobody waits for rows, so that the next block need not. What cannot be told now is
-    /// asked again before anything is written.
-    async fn look_around(&self) -> Result<(), Halt> {
-        let since = ALONE_FOR.checked_div(2).unwrap_or_default();
-        match self.must_be_alone(since).await {
-            Err(RoundError::Halt(halt)) => Err(halt),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Halts if somebody else has published, unless nobody had within the time `since`. Asked before anything is written,
-    /// while the chain is read.
-    async fn must_be_alone(&self, since: Duration) -> Result<(), RoundError> {
+    /// Halts if somebody else has published. Asked before anything is written, while the chain is read; not of every block
+    /// of a fast chain.
+    async fn must_be_alone(&self) -> Result<(), RoundError> {
         let last = || {
             self.seen_alone
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if last().is_some_and(|last| last.elapsed() < since) {
+        if last().is_some_and(|last| last.elapsed() < ALONE_FOR) {
             return Ok(());
         }
         let (ours, found) = (self.writer.seq(), self.writer.newest_seq().await?);
@@ -277,7 +264,7 @@ impl Run {
 
     /// Removes the blocks above `ancestor`: in the index first, in memory last.
     async fn retract(&mut self, ancestor: Header, depth: u64) -> Result<Pace, RoundError> {
-        self.must_be_alone(ALONE_FOR).await?;
+        self.must_be_alone().await?;
         let (seq, last) = (self.writer.seq(), self.window.tip().number);
         let transfers = self.stored.transfers_above(ancestor.number, seq).await?;
         let blocks = self.stored.blocks_above(ancestor.number, seq).await?;

@@ -132,7 +132,7 @@ impl Writer {
     }
 
     /// Inserts transfers.
-    async fn send(&self, transfers: &[[Bytes; 2]]) -> Result<(), Error> {
+    async fn send(&self, transfers: &[Bytes]) -> Result<(), Error> {
         timely(async {
             let mut insert = self
                 .client
@@ -140,7 +140,7 @@ impl Writer {
                 // Hashes do not shrink; packing them costs more than sending them.
                 .with_compression(Compression::None)
                 .insert_formatted_with("INSERT INTO transfers FORMAT Native");
-            for piece in transfers.iter().flatten() {
+            for piece in transfers {
                 insert.send(piece.clone()).await?;
             }
             insert.end().await

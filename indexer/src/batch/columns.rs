@@ -11,20 +11,17 @@ use x402_schemas::index::TransferRow;
 /// Columns of a transfer.
 const COLUMNS: usize = 15;
 
-/// A row's values, and a share of the names.
-const ROW_BYTES: usize = 247;
-
-/// A row's values of the two columns that its batch decides.
-const STAMP_BYTES: usize = 9;
+/// A row's values.
+const ROW_BYTES: usize = 256;
 
 /// Room for the names of columns and types.
 const NAMES_BYTES: usize = 512;
 
-/// Some rows, in all columns but the two last ones, which their batch decides.
+/// Some rows in all columns but the two last ones, which their batch decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     rows: usize,
-    bytes: Bytes,
+    block: Block,
 }
 
 impl Columns {
@@ -55,7 +52,7 @@ impl Columns {
         column.add("kind", "Int8", |row| row.kind.to_le_bytes());
         Self {
             rows: rows.len(),
-            bytes: block.0.freeze(),
+            block,
         }
     }
 
@@ -64,17 +61,17 @@ impl Columns {
         self.rows
     }
 
-    /// All columns, in two pieces, of rows of batch `version` that stand or, if `is_deleted`, are tombstones.
-    pub fn stamped(&self, version: u64, is_deleted: bool) -> [Bytes; 2] {
-        let bytes = self.rows.saturating_mul(STAMP_BYTES);
-        let mut stamp = Block::with_capacity(bytes.saturating_add(NAMES_BYTES));
-        stamp.column("version", "UInt64");
-        for _ in 0..self.rows {
-            stamp.0.put_u64_le(version);
+    /// All columns, of rows of batch `version` that stand or, if `is_deleted`, are tombstones. In one piece: of two, the
+    /// network would hold the second back until the first has arrived.
+    pub fn stamped(self, version: u64, is_deleted: bool) -> Bytes {
+        let Self { rows, mut block } = self;
+        block.column("version", "UInt64");
+        for _ in 0..rows {
+            block.0.put_u64_le(version);
         }
-        stamp.column("is_deleted", "UInt8");
-        stamp.0.put_bytes(u8::from(is_deleted), self.rows);
-        [self.bytes.clone(), stamp.0.freeze()]
+        block.column("is_deleted", "UInt8");
+        block.0.put_bytes(u8::from(is_deleted), rows);
+        block.0.freeze()
     }
 }
 
@@ -97,6 +94,7 @@ impl Column<'_> {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Block(BytesMut);
 
 impl Block {
@@ -152,8 +150,8 @@ mod tests {
 
     #[test]
     fn every_column_of_a_row_is_sent_in_the_tables_order() {
-        let block = Columns::of(&[row(0), row(1)]).stamped(7, false).concat();
-        let mut names = block.as_slice();
+        let block = Columns::of(&[row(0), row(1)]).stamped(7, false);
+        let mut names = block.as_ref();
         let positions = TransferRow::COLUMN_NAMES.iter().map(|name| {
             let at = names
                 .windows(name.len())
@@ -168,7 +166,7 @@ mod tests {
     #[test]
     fn a_block_begins_with_the_numbers_of_columns_and_rows() {
         let rows: Vec<_> = (0..300).map(row).collect();
-        let [block, _] = Columns::of(&rows).stamped(7, false);
+        let block = Columns::of(&rows).stamped(7, false);
         assert_eq!(block[..4], [15, 0xac, 0x02, 8]);
         assert_eq!(block[4..12], *b"chain_id");
         assert_eq!(block[12..20], *b"\x06UInt64\x01");
@@ -177,20 +175,29 @@ mod tests {
     #[test]
     fn the_batch_decides_version_and_whether_the_rows_stand() {
         let columns = Columns::of(&[row(0), row(1)]);
-        let [of_one, stamp] = columns.stamped(7, false);
-        let [of_other, tombstones] = columns.stamped(8, true);
-        assert_eq!(of_one, of_other);
-        assert_eq!(stamp[..16], *b"\x07version\x06UInt64\x07");
-        assert_eq!(tombstones[15], 8);
-        assert_eq!(stamp[stamp.len() - 2..], [0, 0]);
+        let ends =
+            |block: Bytes, end: &[u8]| block.ends_with(&[end, b"\x0ais_deleted\x05UInt8"].concat());
+        let standing = columns.clone().stamped(7, false);
+        assert_eq!(standing[standing.len() - 2..], [0, 0]);
+        assert!(ends(
+            standing.slice(..standing.len() - 2),
+            &7_u64.to_le_bytes()
+        ));
+        let tombstones = columns.stamped(8, true);
         assert_eq!(tombstones[tombstones.len() - 2..], [1, 1]);
+        assert!(ends(
+            tombstones.slice(..tombstones.len() - 2),
+            &8_u64.to_le_bytes()
+        ));
     }
 
     #[test]
     fn memory_is_taken_once() {
         let rows = vec![row(0); 100];
-        let [block, stamp] = Columns::of(&rows).stamped(1, false);
-        assert!(block.len() <= rows.len() * ROW_BYTES + NAMES_BYTES);
-        assert!(stamp.len() <= rows.len() * STAMP_BYTES + NAMES_BYTES);
+        let columns = Columns::of(&rows);
+        let (at, room) = (columns.block.0.as_ptr(), columns.block.0.capacity());
+        let block = columns.stamped(1, false);
+        assert!(block.len() <= room);
+        assert_eq!(block.as_ptr(), at);
     }
 }

@@ -10,7 +10,7 @@ use futures::future;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ALONE_FOR, Pace, RoundError, Run, lane::Lane};
+use super::{Pace, RoundError, Run, lane::Lane};
 use crate::{
     batch::{Batch, Columns},
     reorg::{Header, Step, advance},
@@ -58,7 +58,7 @@ impl Run {
     ) -> Result<Pace, RoundError> {
         let tip = self.window.tip();
         // Ranges are linked to each other by their headers; the tip that the first one follows must still be on the chain.
-        let (seen, ()) = futures::try_join!(self.seen(tip.number), self.must_be_alone(ALONE_FOR))?;
+        let (seen, ()) = futures::try_join!(self.seen(tip.number), self.must_be_alone())?;
         if advance(&self.window, &seen) != Step::Current {
             return self.leave_branch(seen).await;
         }

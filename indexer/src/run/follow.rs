@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{ALONE_FOR, BLOCKS_IN_FLIGHT, Pace, RoundError, Run, Times};
+use super::{BLOCKS_IN_FLIGHT, Pace, RoundError, Run, Times};
 use crate::{
     batch::{self, Batch},
     decode::Found,
@@ -70,7 +70,7 @@ impl Run {
             let finalized = self.source.finalized(head.header.number);
             Ok(futures::try_join!(finalized, self.transfers_in(&blocks))?)
         };
-        let ((finalized, found), ()) = futures::try_join!(read, self.must_be_alone(ALONE_FOR))?;
+        let ((finalized, found), ()) = futures::try_join!(read, self.must_be_alone())?;
         self.finalized = self.finalized.max(finalized);
         let headers: Vec<Header> = blocks.iter().map(|block| block.header).collect();
         let from = tip.number.saturating_add(1);
