@@ -2,6 +2,7 @@
 //!
 //! Either it adds blocks or it removes them, never both, so that no row is there twice under one number.
 
+use bytes::Bytes;
 use x402_schemas::{
     index::{BlockRow, CommitRow, TransferRow},
     network::Network,
@@ -9,11 +10,21 @@ use x402_schemas::{
 
 use crate::{decode::Found, reorg::Header};
 
+/// Rows in, what ClickHouse is sent out.
+mod columns;
+
+pub use columns::Columns;
+
+/// Rows that are turned into columns at a time; ClickHouse puts them together again.
+const ROWS_AT_A_TIME: usize = 16_384;
+
 /// Rows to write, and what holds once they are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Rows of `transfers`.
     pub transfers: Vec<TransferRow>,
+    /// More of them, as they are sent: those of final ranges, which nobody looks at again.
+    pub columns: Vec<Bytes>,
     /// Rows of `blocks`.
     pub blocks: Vec<BlockRow>,
     /// The row of `commits`, to be written last.
@@ -34,27 +45,58 @@ pub struct Stamp {
 }
 
 impl Batch {
-    /// The index goes on from `from` to the last of `headers`; `None` without a header. Backfill keeps only the last
-    /// header of its ranges: the ones before are final and no reorg will ask for them. The rows become of this batch,
-    /// whatever they were before.
+    /// The index goes on from `from` to the last of `headers`; `None` without a header. The last header is kept in the
+    /// commit. The rows become of this batch, whatever they were before.
     pub fn added(
         stamp: Stamp,
         from: u64,
         headers: &[Header],
         mut rows: Vec<TransferRow>,
     ) -> Option<Self> {
-        let tip = headers.last()?;
+        let (tip, before) = headers.split_last()?;
         for row in &mut rows {
             row.version = stamp.version;
         }
         Some(Self {
-            blocks: headers.iter().map(|header| block(stamp, header)).collect(),
+            blocks: before.iter().map(|header| block(stamp, header)).collect(),
             commit: CommitRow {
                 rows: count(&rows),
                 ..commit(stamp, from, tip.number, tip)
             },
             transfers: rows,
+            columns: Vec::new(),
         })
+    }
+
+    /// The index goes on from `from` to `end` by final ranges. Of the blocks before `end` no header is kept: no reorg will
+    /// ask for one.
+    pub fn ranges(stamp: Stamp, from: u64, end: &Header, columns: Vec<Columns>) -> Self {
+        let rows: usize = columns.iter().map(Columns::rows).sum();
+        Self {
+            transfers: Vec::new(),
+            blocks: Vec::new(),
+            commit: CommitRow {
+                rows: u64::try_from(rows).unwrap_or(u64::MAX),
+                ..commit(stamp, from, end.number, end)
+            },
+            columns: columns
+                .into_iter()
+                .map(|columns| columns.stamped(stamp.version, false))
+                .collect(),
+        }
+    }
+
+    /// All rows of `transfers` as ClickHouse is sent them, some thousand at a time.
+    pub fn sent(&self) -> impl Iterator<Item = Bytes> {
+        let version = self.commit.seq;
+        // All of a batch's rows stand, or none does.
+        let is_deleted = self
+            .transfers
+            .first()
+            .is_some_and(|row| row.is_deleted == 1);
+        let rows = self.transfers.chunks(ROWS_AT_A_TIME);
+        let rows = rows.map(move |rows| Columns::of(rows).stamped(version, is_deleted));
+        self.columns.iter().cloned().chain(rows)
     }
 
     /// The index goes back to `ancestor`, from `last` or from wherever rows above are found.
@@ -77,6 +119,7 @@ impl Batch {
                 .iter()
                 .map(|row| row.tombstone(stamp.version))
                 .collect(),
+            columns: Vec::new(),
             blocks: blocks
                 .iter()
                 .map(|row| BlockRow {
@@ -108,6 +151,7 @@ fn commit(stamp: Stamp, from_block: u64, to_block: u64, tip: &Header) -> CommitR
         to_block,
         tip_number: tip.number,
         tip_hash: tip.hash.0,
+        tip_parent: tip.parent_hash.0,
         tip_time: seconds(tip.time),
         finalized: stamp.finalized,
         rows: 0,

@@ -44,6 +44,14 @@ struct TokenRow {
     token: [u8; 20],
 }
 
+#[derive(Row, Deserialize)]
+struct HeaderRow {
+    number: u64,
+    hash: [u8; 32],
+    parent_hash: [u8; 32],
+    time: u32,
+}
+
 impl Stored {
     /// A reader of `network`'s rows in the client's database.
     pub const fn new(client: Client, network: Network) -> Self {
@@ -81,14 +89,22 @@ impl Stored {
 
     /// The header chain that ends at `tip` and goes down to the finalized block, as far as it was kept.
     pub async fn window(&self, tip: &Tip) -> Result<Window, Error> {
-        // Of any state: descent from the tip decides what counts, and that is a matter of hashes.
-        let query = "SELECT ?fields FROM blocks WHERE chain_id = ? AND number BETWEEN ? AND ?";
-        let rows: Vec<BlockRow> = self
+        // Of any state: descent from the tip decides what counts, and that is a matter of hashes. A batch keeps its last
+        // header in its commit and those before in `blocks`.
+        let query = "SELECT number, hash, parent_hash, time FROM (\
+                     SELECT number, hash, parent_hash, time FROM blocks WHERE chain_id = ? AND number BETWEEN ? AND ? \
+                     UNION ALL SELECT tip_number, tip_hash, tip_parent, tip_time FROM commits \
+                     WHERE chain_id = ? AND tip_number BETWEEN ? AND ? AND tip_parent != toFixedString('', 32))";
+        let (from, to) = (tip.finalized.min(tip.block_number), tip.block_number);
+        let rows: Vec<HeaderRow> = self
             .client
             .query(query)
             .bind(self.network.chain_id())
-            .bind(tip.finalized.min(tip.block_number))
-            .bind(tip.block_number)
+            .bind(from)
+            .bind(to)
+            .bind(self.network.chain_id())
+            .bind(from)
+            .bind(to)
             .fetch_all()
             .await?;
         let headers = rows.iter().map(|row| Header {

@@ -203,6 +203,7 @@ impl<'a> Mending<'a> {
         let tip = &self.tip;
         Batch {
             transfers,
+            columns: Vec::new(),
             blocks: Vec::new(),
             commit: CommitRow {
                 chain_id: self.opened.chain.reader.network.chain_id(),
@@ -211,6 +212,8 @@ impl<'a> Mending<'a> {
                 to_block: blocks.last().copied().unwrap_or(0),
                 tip_number: tip.block_number,
                 tip_hash: tip.block_hash.0,
+                // An earlier commit of the same tip knows it.
+                tip_parent: [0; 32],
                 tip_time: u32::try_from(tip.block_time).unwrap_or(u32::MAX),
                 finalized: tip.finalized,
                 rows,

@@ -155,11 +155,15 @@ impl Tables {
             time: 0,
         };
         let lower = commit.finalized.min(commit.tip_number);
-        let kept = self
-            .blocks
-            .iter()
-            .filter(|row| (lower..=commit.tip_number).contains(&row.number));
-        Window::from_stored(tip, kept.map(header))
+        let of_commits = self.commits.iter().map(|commit| Header {
+            number: commit.tip_number,
+            hash: B256::new(commit.tip_hash),
+            parent_hash: B256::new(commit.tip_parent),
+            time: u64::from(commit.tip_time),
+        });
+        let stored = self.blocks.iter().map(header).chain(of_commits);
+        let kept = stored.filter(|header| (lower..=commit.tip_number).contains(&header.number));
+        Window::from_stored(tip, kept)
     }
 }
 

@@ -9,16 +9,18 @@ use std::time::Duration;
 use futures::future;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use x402_schemas::index::TransferRow;
 
 use super::{Pace, RoundError, Run, lane::Lane};
 use crate::{
-    batch::{self, Batch},
+    batch::{Batch, Columns},
     reorg::{Header, Step, advance},
 };
 
 /// Rows from which on a batch is published: the larger a batch, the less ClickHouse has to merge.
 const BATCH_ROWS: usize = 250_000;
+
+/// Inserts of a batch after which there is nothing to do meanwhile: the other core would have none.
+const LAST_INSERTS: usize = 2;
 
 /// The time after which a batch is published however few rows it has.
 const BATCH_TIME: Duration = Duration::from_secs(1);
@@ -33,7 +35,8 @@ struct Load {
     after: Header,
     /// The last block; `after` while there is none.
     end: Header,
-    rows: Vec<TransferRow>,
+    columns: Vec<Columns>,
+    rows: usize,
     then: Then,
 }
 
@@ -63,20 +66,15 @@ impl Run {
         let reader = self.reader();
         let mut lane = Lane::new(reader, self.range, self.width, from, self.finalized);
         let began = Instant::now();
-        let mut load = Load::from(&mut lane, tip, stop, Vec::new()).await;
-        // The memory of rows that are published serves the load after next: a batch's worth of fresh pages costs the
-        // kernel more than decoding what they hold.
-        let mut spare = Vec::new();
+        let mut load = Load::from(&mut lane, tip, stop).await;
         loop {
             let next = match load.then {
-                Then::More if began.elapsed() < STRETCH => {
-                    let rows = std::mem::take(&mut spare);
-                    Some((&mut lane, stop, rows))
+                Then::More if began.elapsed() < STRETCH && !lane.is_over() => {
+                    Some((&mut lane, stop))
                 }
                 Then::More | Then::End | Then::Failed(_) => None,
             };
-            let (then, next, published) = self.publish(load, next).await;
-            spare = published;
+            let (then, next) = self.publish(load, next).await;
             self.range = lane.size();
             self.width = lane.width();
             self.report(head, Pace::Again);
@@ -92,56 +90,46 @@ impl Run {
         Ok(self.source.block(number).await?.header)
     }
 
-    /// Publishes a load, and meanwhile loads the next one from the lane that is given; then hands back the rows that are
-    /// published.
+    /// Publishes a load, and meanwhile loads the next one from the lane that is given.
     async fn publish(
         &mut self,
         load: Load,
-        next: Option<(&mut Lane, &CancellationToken, Vec<TransferRow>)>,
-    ) -> (Then, Option<Load>, Vec<TransferRow>) {
+        next: Option<(&mut Lane, &CancellationToken)>,
+    ) -> (Then, Option<Load>) {
         let Load {
-            after,
-            end,
-            rows,
-            then,
+            after, end, then, ..
         } = load;
         if end == after {
-            return (then, None, rows);
+            return (then, None);
         }
         let from = after.number.saturating_add(1);
-        let Some(batch) = Batch::added(self.stamp(), from, &[end], rows) else {
-            return (then, None, Vec::new());
-        };
+        let batch = Batch::ranges(self.stamp(), from, &end, load.columns);
+        let inserts = if next.is_some() { 1 } else { LAST_INSERTS };
         let next = async {
             match next {
-                Some((lane, stop, rows)) => Some(Load::from(lane, end, stop, rows).await),
+                Some((lane, stop)) => Some(Load::from(lane, end, stop).await),
                 None => None,
             }
         };
-        let (next, ()) = future::join(next, self.writer.publish(&batch)).await;
+        let (next, ()) = future::join(next, self.writer.publish_by(&batch, inserts)).await;
         self.window.extend(end);
         self.window.finalize(self.finalized);
-        (then, next, batch.transfers)
+        (then, next)
     }
 }
 
 impl Load {
-    /// Takes ranges until there is enough to publish; `rows` lends its memory, what it holds is forgotten.
-    async fn from(
-        lane: &mut Lane,
-        after: Header,
-        stop: &CancellationToken,
-        mut rows: Vec<TransferRow>,
-    ) -> Self {
-        rows.clear();
+    /// Takes ranges until there is enough to publish.
+    async fn from(lane: &mut Lane, after: Header, stop: &CancellationToken) -> Self {
         let began = Instant::now();
         let mut load = Self {
             after,
             end: after,
-            rows,
+            columns: Vec::new(),
+            rows: 0,
             then: Then::More,
         };
-        while load.rows.len() < BATCH_ROWS && began.elapsed() < BATCH_TIME {
+        while load.rows < BATCH_ROWS && began.elapsed() < BATCH_TIME {
             let passage = match stop.run_until_cancelled(lane.next()).await {
                 Some(Some(Ok(passage))) => passage,
                 Some(Some(Err(error))) => {
@@ -160,7 +148,10 @@ impl Load {
                 break;
             }
             load.end = passage.end;
-            load.rows.extend(batch::rows(&passage.found));
+            if let Some(columns) = passage.columns {
+                load.rows = load.rows.saturating_add(columns.rows());
+                load.columns.push(columns);
+            }
         }
         load
     }

@@ -9,7 +9,12 @@ use std::collections::VecDeque;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Reader, transfers::Times, width::Width};
-use crate::{decode::Found, range::RangeSize, reorg::Header, source::SourceError};
+use crate::{
+    batch::{self, Columns},
+    range::RangeSize,
+    reorg::Header,
+    source::SourceError,
+};
 
 /// One range, read and decoded.
 #[derive(Debug)]
@@ -18,8 +23,8 @@ pub(super) struct Passage {
     pub(super) first: Header,
     /// Its last block, which its node was asked for after the logs.
     pub(super) end: Header,
-    /// Its transfers.
-    pub(super) found: Vec<Found>,
+    /// Its transfers, if it has any.
+    pub(super) columns: Option<Columns>,
     logs: usize,
     /// Some endpoint had too much to do meanwhile.
     hindered: bool,
@@ -72,6 +77,11 @@ impl Lane {
     /// How many ranges are read side by side by now.
     pub(super) const fn width(&self) -> Width {
         self.width
+    }
+
+    /// Whether the limit is reached and every range was taken.
+    pub(super) fn is_over(&self) -> bool {
+        self.under_way.is_empty() && self.next > self.limit
     }
 
     /// The next range; `None` when the limit is reached. Dropping the future loses nothing.
@@ -133,10 +143,11 @@ async fn passage(reader: Reader, from: u64, to: u64) -> Result<Passage, SourceEr
     let busy_before = reader.source.times_busy();
     let range = reader.source.range(from, to).await?;
     let found = reader.transfers(&range.logs, &Times::new()).await?;
+    let rows: Vec<_> = batch::rows(&found).collect();
     Ok(Passage {
         first: range.first,
         end: range.end,
-        found,
+        columns: (!rows.is_empty()).then(|| Columns::of(&rows)),
         logs: range.logs.len(),
         hindered: reader.source.times_busy() != busy_before,
     })

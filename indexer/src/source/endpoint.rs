@@ -114,13 +114,22 @@ impl Endpoint {
         &self,
         requests: &[Request<impl Serialize>],
     ) -> Result<Option<Answers<T>>, CallError> {
+        self.batch_read(requests, wire::results).await
+    }
+
+    /// The same with a reader of one's own for the reply: given its status, its bytes and the number of requests.
+    pub(super) async fn batch_read<T>(
+        &self,
+        requests: &[Request<impl Serialize>],
+        read: impl FnOnce(u16, &[u8], usize) -> Result<Option<Answers<T>>, NoResult>,
+    ) -> Result<Option<Answers<T>>, CallError> {
         if self.refuses_batches.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let methods: Vec<_> = requests.iter().map(|request| request.method).collect();
         let outcome = self
             .exchange(&methods, &requests, |exchanged| {
-                wire::results(exchanged.status, &exchanged.body, requests.len())
+                read(exchanged.status, &exchanged.body, requests.len())
             })
             .await;
         match outcome {

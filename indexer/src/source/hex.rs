@@ -31,7 +31,7 @@ pub(super) struct Quantity(pub(super) u64);
 pub(super) struct Words(pub(super) Topics);
 
 /// Reads `T` from the bytes of a JSON string.
-trait FromDigits: Sized {
+pub(super) trait FromDigits: Sized {
     const EXPECTED: &'static str;
 
     fn from_digits(digits: &[u8]) -> Option<Self>;

@@ -183,7 +183,7 @@ impl Endpoint {
             header(2, &format!("{to:#x}")),
             header(3, tag),
         ];
-        let answers = self.batch::<PartOfRange>(&asked).await;
+        let answers = self.batch_read(&asked, reply::answers).await;
         let answers = answers.map_err(|error| error.answering_range(blocks))?;
         let Some(Ok([logs, first, end, last])) = answers.map(<[_; 4]>::try_from) else {
             return Box::pin(self.range_one_by_one(token, &filter, from, to)).await;

@@ -15,11 +15,11 @@ use crate::{
 };
 
 mod log;
-
 mod part;
+mod scan;
 
 pub(super) use log::Logs;
-pub(super) use part::PartOfRange;
+pub(super) use part::{PartOfRange, answers};
 
 /// How a node contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

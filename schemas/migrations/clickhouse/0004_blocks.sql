@@ -1,4 +1,4 @@
--- Headers of the unfinalized window, so that a fork while the indexer was down is found at start.
+-- Headers of the unfinalized window, so that a fork while the indexer was down is found at start: those that no commit ends at.
 CREATE TABLE IF NOT EXISTS blocks
 (
     chain_id    UInt64,

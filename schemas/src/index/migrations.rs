@@ -6,7 +6,7 @@
 use clickhouse::{Client, Row, error::Error};
 use serde::{Deserialize, Serialize};
 
-const MIGRATIONS: [(u32, &str); 5] = [
+const MIGRATIONS: [(u32, &str); 6] = [
     (
         1,
         include_str!("../../migrations/clickhouse/0001_transfers.sql"),
@@ -26,6 +26,10 @@ const MIGRATIONS: [(u32, &str); 5] = [
     (
         5,
         include_str!("../../migrations/clickhouse/0005_commits.sql"),
+    ),
+    (
+        6,
+        include_str!("../../migrations/clickhouse/0006_tip_parent.sql"),
     ),
 ];
 

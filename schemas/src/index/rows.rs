@@ -54,6 +54,7 @@ pub struct CommitRow {
     pub to_block: u64,
     pub tip_number: u64,
     pub tip_hash: [u8; 32],
+    pub tip_parent: [u8; 32],
     pub tip_time: u32,
     pub finalized: u64,
     pub rows: u64,

@@ -159,6 +159,7 @@ impl Index {
             to_block,
             tip_number: to_block,
             tip_hash: block_hash(to_block).0,
+            tip_parent: [0; 32],
             tip_time: u32::try_from(now()).unwrap(),
             finalized: to_block.saturating_sub(64),
             rows,

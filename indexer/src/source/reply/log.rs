@@ -36,6 +36,11 @@ pub(super) struct LogReply {
 pub(in crate::source) struct Logs(pub(super) Result<Vec<TokenLog>, Inconsistency>);
 
 impl Logs {
+    /// None yet, with memory for so many.
+    pub(super) fn with_capacity(logs: usize) -> Self {
+        Self(Ok(Vec::with_capacity(logs)))
+    }
+
     pub(super) fn add(&mut self, reply: LogReply) {
         if let Ok(logs) = &mut self.0 {
             match reply.try_into() {
@@ -78,7 +83,7 @@ impl TryFrom<LogReply> for TokenLog {
 }
 
 /// The name of a field.
-enum Field {
+pub(super) enum Field {
     Address,
     Topics,
     Data,
@@ -90,6 +95,24 @@ enum Field {
     LogIndex,
     Removed,
     Other,
+}
+
+impl Field {
+    pub(super) fn named(name: &[u8]) -> Self {
+        match name {
+            b"address" => Self::Address,
+            b"topics" => Self::Topics,
+            b"data" => Self::Data,
+            b"blockHash" => Self::BlockHash,
+            b"blockNumber" => Self::BlockNumber,
+            b"blockTimestamp" => Self::BlockTimestamp,
+            b"transactionHash" => Self::TransactionHash,
+            b"transactionIndex" => Self::TransactionIndex,
+            b"logIndex" => Self::LogIndex,
+            b"removed" => Self::Removed,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Field {
@@ -104,19 +127,7 @@ impl<'de> Deserialize<'de> for Field {
             }
 
             fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Field, E> {
-                Ok(match name {
-                    b"address" => Field::Address,
-                    b"topics" => Field::Topics,
-                    b"data" => Field::Data,
-                    b"blockHash" => Field::BlockHash,
-                    b"blockNumber" => Field::BlockNumber,
-                    b"blockTimestamp" => Field::BlockTimestamp,
-                    b"transactionHash" => Field::TransactionHash,
-                    b"transactionIndex" => Field::TransactionIndex,
-                    b"logIndex" => Field::LogIndex,
-                    b"removed" => Field::Removed,
-                    _ => Field::Other,
-                })
+                Ok(Field::named(name))
             }
         }
 

@@ -11,13 +11,41 @@ use serde::{
     },
 };
 
-use super::{BlockReply, Logs};
+use super::{
+    super::wire::{self, Answers, NoResult},
+    BlockReply, Logs, scan,
+};
 
 /// One result of the batch that asks for a range.
 #[derive(Debug)]
 pub(in crate::source) enum PartOfRange {
     Logs(Logs),
     Block(Box<BlockReply<B256>>),
+}
+
+/// The answers to a batch of `size` requests for a range. Its logs take the short way where they can.
+pub(in crate::source) fn answers(
+    status: u16,
+    body: &[u8],
+    size: usize,
+) -> Result<Option<Answers<PartOfRange>>, NoResult> {
+    let general = || wire::results(status, body, size);
+    let Some((logs, rest)) = scan::cut_logs(body) else {
+        return general();
+    };
+    let Ok(Some(mut answers)) = wire::results(status, &rest, size) else {
+        return general();
+    };
+    let mut lists = answers.iter_mut().filter_map(|answer| match answer {
+        Ok(Some(PartOfRange::Logs(list))) => Some(list),
+        Ok(Some(PartOfRange::Block(_)) | None) | Err(_) => None,
+    });
+    match (lists.next(), lists.next()) {
+        (Some(list), None) => *list = logs,
+        // The list that was cut out was no result.
+        _ => return general(),
+    }
+    Ok(Some(answers))
 }
 
 impl<'de> Deserialize<'de> for PartOfRange {
