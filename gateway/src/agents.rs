@@ -29,15 +29,13 @@ use crate::{
         LedgerError,
         agents::{self, AgentRow},
         api_keys::{self, Holder},
-        held,
+        held::{self, Span},
     },
     principal::Owner,
 };
 
 /// The most agents of one workspace, revoked ones included.
 const MAX_AGENTS: i64 = 10_000;
-/// The most entries of a policy's `allowedProviders`.
-const MAX_ALLOWED: usize = 1_000;
 
 /// Makes an agent. Without a policy it may pay nothing.
 #[utoipa::path(post, path = "/agents", tag = "owner", request_body = CreateAgent,
@@ -97,7 +95,7 @@ pub(crate) async fn list(
     let mut conn = gateway.ledger.read().await?;
     let mut views = Vec::new();
     for agent in agents::list(&mut conn, &owner.workspace_id).await? {
-        views.push(view(&mut conn, &owner, agent, now).await?);
+        views.push(view(&mut conn, agent, now).await?);
     }
     Ok(Json(views))
 }
@@ -122,7 +120,52 @@ pub(crate) async fn set_policy(
     standing(&mut change, &owner, &id).await?;
     agents::set_policy(&mut change, &id, &policy).await?;
     let agent = standing(&mut change, &owner, &id).await?;
-    let view = view(&mut change, &owner, agent, clock::now()).await?;
+    let view = view(&mut change, agent, clock::now()).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(Json(view))
+}
+
+/// Stops an agent from being allowed anything new. What is under way goes on.
+#[utoipa::path(post, path = "/agents/{id}/pause", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn pause(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    set_paused(&gateway, &owner, &id, Some(clock::now())).await
+}
+
+/// Lets a paused agent go on.
+#[utoipa::path(post, path = "/agents/{id}/resume", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn resume(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    set_paused(&gateway, &owner, &id, None).await
+}
+
+async fn set_paused(
+    gateway: &Gateway,
+    owner: &Owner,
+    id: &str,
+    since: Option<Timestamp>,
+) -> Result<Json<AgentView>, Problem> {
+    let mut change = gateway.ledger.write().await?;
+    standing(&mut change, owner, id).await?;
+    agents::set_paused(&mut change, id, since).await?;
+    let agent = standing(&mut change, owner, id).await?;
+    let view = view(&mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
@@ -205,31 +248,24 @@ async fn new_key(
 
 async fn view(
     conn: &mut SqliteConnection,
-    owner: &Owner,
     agent: AgentRow,
     now: Timestamp,
 ) -> Result<AgentView, LedgerError> {
-    let account = held::Account {
-        workspace_id: &owner.workspace_id,
-        agent_id: &agent.id,
-        created_at: now,
-    };
-    let spent = held::spent(conn, account).await?;
+    let daily_spent = held::sum(conn, &agent.id, Span::Day, now).await?;
+    let monthly_spent = held::sum(conn, &agent.id, Span::Month, now).await?;
     Ok(AgentView {
         agent_id: agent.id,
         name: agent.name,
         policy: agent.policy,
-        daily_spent: spent.agent_day,
-        monthly_spent: spent.agent_month,
+        daily_spent,
+        monthly_spent,
+        paused_at: agent.paused_at,
         revoked_at: agent.revoked_at,
     })
 }
 
 fn check(policy: &Policy) -> Result<(), Problem> {
-    if policy.allowed_providers.len() > MAX_ALLOWED {
-        return Err(Problem::invalid(format!(
-            "a policy names at most {MAX_ALLOWED} providers"
-        )));
-    }
-    Ok(())
+    policy
+        .check()
+        .map_err(|error| Problem::invalid(error.to_string()))
 }

@@ -37,6 +37,8 @@ pub(crate) struct Gateway {
     pub(crate) service_token: SecretString,
     pub(crate) issuer: String,
     pub(crate) quote_ttl: SignedDuration,
+    /// How long a payment waits for an owner's approval.
+    pub(crate) approval_ttl: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,

@@ -28,8 +28,17 @@ mod treasury;
 /// Owners' side: sending an approval that the treasury signed.
 mod relay;
 
+/// Owners' side: payments that wait for an approval.
+mod approvals;
+
+/// Owners' side: the past against a draft policy.
+mod dry_run;
+
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;
+
+/// Where an agent stands: the ledger in, the policy's decision out.
+mod standing;
 
 /// Policy, standing and ask in; remaining limits or a denial out.
 pub mod policy;

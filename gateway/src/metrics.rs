@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use x402_schemas::{
-    codes::{Denial, PaymentFailure},
+    codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
 
@@ -13,7 +13,8 @@ use crate::routes;
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
 const CLASSES: [&str; 4] = ["2xx", "4xx", "5xx", "other"];
-const OPEN: [PaymentStatus; 3] = [
+const OPEN: [PaymentStatus; 4] = [
+    PaymentStatus::AwaitingApproval,
     PaymentStatus::Reserved,
     PaymentStatus::Signed,
     PaymentStatus::Broadcast,
@@ -94,7 +95,7 @@ impl GatewayMetrics {
             )?,
             quotes_total: counter(
                 "x402_gateway_quotes_total",
-                "Quotes given, by outcome: allowed or the denial's code.",
+                "Quotes given, by outcome: allowed, APPROVAL_REQUIRED, or the denial's code.",
                 &["outcome"],
             )?,
             transitions_total: counter(
@@ -104,7 +105,7 @@ impl GatewayMetrics {
             )?,
             failures_total: counter(
                 "x402_gateway_payment_failures_total",
-                "Failed payments and refused pay requests, by code.",
+                "Void payments and refused pay requests, by code.",
                 &["code"],
             )?,
             broadcast_errors_total: counter(
@@ -141,6 +142,9 @@ impl GatewayMetrics {
             self.transitions_total.with_label_values(&[status.as_str()]);
         }
         self.transitions_total.with_label_values(&[REORGED]);
+        for denial in Denial::ALL {
+            self.failures_total.with_label_values(&[denial.as_str()]);
+        }
         for failure in PaymentFailure::ALL {
             self.failures_total.with_label_values(&[failure.as_str()]);
         }
@@ -181,7 +185,7 @@ impl GatewayMetrics {
         self.transitions_total.with_label_values(&[REORGED]).inc();
     }
 
-    pub(crate) fn failed(&self, code: PaymentFailure) {
+    pub(crate) fn failed(&self, code: PaymentError) {
         self.failures_total
             .with_label_values(&[code.as_str()])
             .inc();
@@ -244,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             series("x402_gateway_payment_failures_total"),
-            PaymentFailure::ALL.len()
+            Denial::ALL.len() + PaymentFailure::ALL.len()
         );
     }
 }

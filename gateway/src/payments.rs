@@ -97,7 +97,12 @@ fn may_see(reader: &Reader, payment: &Payment) -> bool {
     }
 }
 
-fn view(payment: Payment, network: Network) -> PaymentView {
+/// What is shown of a payment.
+pub(crate) fn view(payment: Payment, network: Network) -> PaymentView {
+    let (error, message) = payment
+        .failure
+        .map(|failure| (failure.code, failure.detail))
+        .unzip();
     PaymentView {
         payment_id: payment.id,
         agent_id: payment.agent_id,
@@ -109,7 +114,9 @@ fn view(payment: Payment, network: Network) -> PaymentView {
         resource: payment.invoice.resource,
         tx_hash: payment.tx_hash,
         proof: payment.proof,
-        error: payment.failure.map(|failure| failure.code),
+        error,
+        message,
+        approval_until: payment.approval_until,
         created_at: payment.created_at,
         updated_at: payment.updated_at,
     }

@@ -275,6 +275,7 @@ async fn assemble(
         service_token: config.service_token.clone(),
         issuer: config.issuer(),
         quote_ttl: SignedDuration::from_secs(i64::from(config.quote_ttl_seconds)),
+        approval_ttl: SignedDuration::from_mins(i64::from(config.approval_ttl_minutes)),
         proofs,
         followers,
         lanes: crate::pay::lane::Lanes::default(),

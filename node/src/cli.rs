@@ -10,6 +10,7 @@ use toml::Table;
 use crate::{
     commands::{
         agent::{self, AgentCommand},
+        approval::{self, ApprovalCommand},
         audit::{self, AuditArgs},
         demo::{self, DemoArgs},
         node::{self, NodeArgs},
@@ -68,6 +69,9 @@ enum Command {
     /// Agents and their policies.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Payments that wait for an owner's approval.
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// Providers and their payees.
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -173,6 +177,7 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Wallet(command) => wallet::run(command).await.map(done),
         Command::Workspace(command) => workspace::run(command).await.map(done),
         Command::Agent(command) => agent::run(command).await.map(done),
+        Command::Approval(command) => approval::run(command).await.map(done),
         Command::Provider(command) => provider::run(command).await.map(done),
         Command::Pay(args) => pay::run(args).await,
         Command::Verify(args) => verify::run(args).await,

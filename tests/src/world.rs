@@ -408,12 +408,12 @@ pub fn url(address: SocketAddr) -> Url {
 
 /// Generous limits, for one payee.
 pub fn policy(pay_to: Address) -> Policy {
-    Policy {
-        per_request: amount("10"),
-        daily: amount("100"),
-        monthly: amount("200"),
-        allowed_providers: vec![AllowedProvider::Payee(pay_to)],
-    }
+    Policy::new(
+        amount("10"),
+        amount("100"),
+        amount("200"),
+        vec![AllowedProvider::Payee(pay_to)],
+    )
 }
 
 /// A new keystore in the folder.

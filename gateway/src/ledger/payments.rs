@@ -3,9 +3,7 @@
 use alloy::primitives::{Address, B256, Bytes};
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
-use x402_schemas::{
-    amount::Amount, codes::PaymentFailure, invoice::Invoice, payment::PaymentStatus,
-};
+use x402_schemas::{amount::Amount, codes::PaymentError, invoice::Invoice, payment::PaymentStatus};
 
 use super::{LedgerError, columns};
 
@@ -19,7 +17,12 @@ pub(crate) struct Payment {
     /// The invoice's hash, which the calldata carries.
     pub(crate) memo: B256,
     pub(crate) status: PaymentStatus,
+    /// Why it is void, if it is.
     pub(crate) failure: Option<Failure>,
+    /// Since when it counts against limits.
+    pub(crate) reserved_at: Option<Timestamp>,
+    /// Until when an owner may approve it, if one has to.
+    pub(crate) approval_until: Option<Timestamp>,
     /// The treasury, once signed.
     pub(crate) payer: Option<Address>,
     /// The transaction, once signed.
@@ -31,10 +34,10 @@ pub(crate) struct Payment {
     pub(crate) updated_at: Timestamp,
 }
 
-/// Why a payment failed, in a code and in words.
+/// Why a payment is void, in a code and in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) code: PaymentFailure,
+    pub(crate) code: PaymentError,
     pub(crate) detail: String,
 }
 
@@ -75,6 +78,8 @@ struct Row {
     status: String,
     failure: Option<String>,
     failure_detail: Option<String>,
+    reserved_at: Option<i64>,
+    approval_until: Option<i64>,
     payer: Option<Vec<u8>>,
     raw_tx: Option<Vec<u8>>,
     tx_hash: Option<Vec<u8>>,
@@ -119,6 +124,8 @@ impl Row {
             memo: columns::hash(&self.memo)?,
             status: columns::parsed(&self.status, "status")?,
             failure,
+            reserved_at: self.reserved_at.map(columns::time).transpose()?,
+            approval_until: self.approval_until.map(columns::time).transpose()?,
             payer: self.payer.as_deref().map(columns::address).transpose()?,
             tx_hash: self.tx_hash.as_deref().map(columns::hash).transpose()?,
             place,
@@ -164,7 +171,8 @@ pub(crate) async fn of_invoice(
     invoice: &Invoice,
 ) -> Result<Option<Payment>, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT * FROM payments WHERE workspace_id = ? AND invoice_id = ? AND pay_to = ? AND status <> 'failed'",
+        "SELECT * FROM payments WHERE workspace_id = ? AND invoice_id = ? AND pay_to = ? \
+         AND status NOT IN ('denied', 'expired', 'failed')",
     )
     .bind(workspace_id)
     .bind(invoice.id.as_str())
@@ -252,6 +260,66 @@ pub(crate) async fn reserved_before(
     )
 }
 
+/// The workspace's payments that wait for an approval, oldest first.
+pub(crate) async fn awaiting(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    limit: u32,
+) -> Result<Vec<Payment>, LedgerError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM payments WHERE workspace_id = ? AND status = 'awaiting_approval' ORDER BY approval_until LIMIT ?",
+    )
+    .bind(workspace_id)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    read_all(rows)
+}
+
+/// How many of the workspace's payments wait for an approval.
+pub(crate) async fn count_awaiting(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+) -> Result<i64, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM payments WHERE workspace_id = ? AND status = 'awaiting_approval'",
+    )
+    .bind(workspace_id)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Payments that nobody has approved in time.
+pub(crate) async fn unapproved(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Vec<String>, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM payments WHERE status = 'awaiting_approval' AND approval_until <= ?",
+    )
+    .bind(now.as_millisecond())
+    .fetch_all(conn)
+    .await?)
+}
+
+/// The workspace's payments that were asked for at or after a moment, oldest first.
+pub(crate) async fn asked_since(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    moment: Timestamp,
+    limit: u32,
+) -> Result<Vec<Payment>, LedgerError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM payments WHERE workspace_id = ? AND created_at >= ? ORDER BY created_at, id LIMIT ?",
+    )
+    .bind(workspace_id)
+    .bind(moment.as_millisecond())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    read_all(rows)
+}
+
 /// What the chain's state does not show yet, if it has mined the spender's first `mined` transactions.
 pub(crate) async fn in_flight(
     conn: &mut SqliteConnection,
@@ -290,7 +358,7 @@ pub(crate) async fn open_counts(
 ) -> Result<Vec<(PaymentStatus, i64, Timestamp)>, LedgerError> {
     let rows: Vec<(String, i64, i64)> = sqlx::query_as(
         "SELECT status, count(*), min(created_at) FROM payments \
-         WHERE status IN ('reserved', 'signed', 'broadcast') GROUP BY status",
+         WHERE status IN ('awaiting_approval', 'reserved', 'signed', 'broadcast') GROUP BY status",
     )
     .fetch_all(conn)
     .await?;

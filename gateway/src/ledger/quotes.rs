@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use x402_schemas::{codes::Denial, invoice::Invoice, network::Network};
+use x402_schemas::{
+    codes::{Denial, PaymentError},
+    invoice::Invoice,
+    network::Network,
+};
 
 use super::{LedgerError, columns};
+use crate::policy::replay::{Past, Was};
 
 /// A quote that allowed a payment.
 #[derive(Clone, Debug)]
@@ -89,5 +94,43 @@ fn read(row: Row) -> Result<Quote, LedgerError> {
         },
         network: columns::parsed(&network, "network")?,
         expires_at: columns::time(expires_at)?,
+    })
+}
+
+type DeniedRow = (String, String, Vec<u8>, String, String, String, String, i64);
+
+/// The workspace's quotes that denied, made at or after a moment, oldest first.
+pub(crate) async fn denied_since(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    moment: Timestamp,
+    limit: u32,
+) -> Result<Vec<Past>, LedgerError> {
+    let rows: Vec<DeniedRow> = sqlx::query_as(
+        "SELECT agent_id, invoice_id, pay_to, amount, network, resource, denial, created_at FROM quotes \
+         WHERE workspace_id = ? AND denial IS NOT NULL AND created_at >= ? ORDER BY created_at LIMIT ?",
+    )
+    .bind(workspace_id)
+    .bind(moment.as_millisecond())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read_denied).collect()
+}
+
+fn read_denied(row: DeniedRow) -> Result<Past, LedgerError> {
+    let (agent_id, invoice_id, pay_to, amount, network, resource, denial, at) = row;
+    let denial = columns::parsed(&denial, "denial")?;
+    Ok(Past {
+        agent_id,
+        invoice: Invoice {
+            id: columns::parsed(&invoice_id, "invoice id")?,
+            pay_to: columns::address(&pay_to)?,
+            amount: columns::amount(&amount)?,
+            resource: columns::parsed(&resource, "resource")?,
+        },
+        network: columns::parsed(&network, "network")?,
+        at: columns::time(at)?,
+        was: Was::Not(PaymentError::Denied(denial)),
     })
 }

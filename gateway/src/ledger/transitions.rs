@@ -14,13 +14,6 @@ use super::{
 };
 use crate::spender::SignedTransaction;
 
-/// What a new payment is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reserved<'a> {
-    pub(crate) payment: &'a Payment,
-    pub(crate) quote_id: &'a str,
-}
-
 /// What signing adds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signed<'a> {
@@ -31,38 +24,89 @@ pub(crate) struct Signed<'a> {
     pub(crate) gas_wei: Amount,
 }
 
-/// Nothing → reserved. The amount counts against every limit from here on.
-pub(crate) async fn reserve(
+/// Quoted → reserved, awaiting approval or denied, as the payment's status says. A reserved one counts
+/// against every limit from here on.
+pub(crate) async fn create(
     conn: &mut SqliteConnection,
-    reserved: Reserved<'_>,
+    payment: &Payment,
+    quote_id: &str,
 ) -> Result<(), LedgerError> {
-    let Payment {
-        id,
-        workspace_id,
-        agent_id,
-        invoice,
-        memo,
-        created_at,
-        ..
-    } = reserved.payment;
+    let Payment { id, invoice, .. } = payment;
+    let failure = payment.failure.as_ref();
     sqlx::query(
-        "INSERT INTO payments (id, workspace_id, agent_id, quote_id, invoice_id, pay_to, amount, resource, \
-         memo, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?)",
+        "INSERT INTO payments (id, workspace_id, agent_id, quote_id, invoice_id, pay_to, amount, resource, memo, \
+         status, failure, failure_detail, reserved_at, approval_until, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(id)
-    .bind(workspace_id)
-    .bind(agent_id)
-    .bind(reserved.quote_id)
+    .bind(&payment.workspace_id)
+    .bind(&payment.agent_id)
+    .bind(quote_id)
     .bind(invoice.id.as_str())
     .bind(invoice.pay_to.as_slice())
     .bind(columns::amount_text(invoice.amount))
     .bind(invoice.resource.as_str())
-    .bind(memo.as_slice())
-    .bind(created_at.as_millisecond())
-    .bind(created_at.as_millisecond())
+    .bind(payment.memo.as_slice())
+    .bind(payment.status.as_str())
+    .bind(failure.map(|failure| failure.code.as_str()))
+    .bind(failure.map(|failure| failure.detail.as_str()))
+    .bind(payment.reserved_at.map(Timestamp::as_millisecond))
+    .bind(payment.approval_until.map(Timestamp::as_millisecond))
+    .bind(payment.created_at.as_millisecond())
+    .bind(payment.updated_at.as_millisecond())
     .execute(&mut *conn)
     .await?;
-    held::hold(conn, account(reserved.payment), invoice.amount).await
+    match account(payment) {
+        Some(account) => held::hold(conn, account, invoice.amount).await,
+        None => Ok(()),
+    }
+}
+
+/// Awaiting approval → reserved: an owner has approved it. It counts from here on.
+pub(crate) async fn approve(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    if step(conn, id, PaymentStatus::Reserved, now)
+        .await?
+        .is_none()
+    {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE payments SET reserved_at = ? WHERE id = ?")
+        .bind(now.as_millisecond())
+        .bind(id)
+        .execute(&mut *conn)
+        .await?;
+    let payment = payments::find(conn, id)
+        .await?
+        .ok_or(LedgerError::Unreadable("payment"))?;
+    let account = account(&payment).ok_or(LedgerError::Unreadable("reservation"))?;
+    held::hold(conn, account, payment.invoice.amount).await?;
+    Ok(true)
+}
+
+/// Awaiting approval → denied: an owner has rejected it. Nothing was held.
+pub(crate) async fn reject(
+    conn: &mut SqliteConnection,
+    id: &str,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let from = [PaymentStatus::AwaitingApproval];
+    end(conn, id, &from, PaymentStatus::Denied, failure, now).await
+}
+
+/// Awaiting approval → expired: no owner has approved it in time. Nothing was held.
+pub(crate) async fn expire(
+    conn: &mut SqliteConnection,
+    id: &str,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let from = [PaymentStatus::AwaitingApproval];
+    end(conn, id, &from, PaymentStatus::Expired, failure, now).await
 }
 
 /// Reserved → signed. Must be committed before the transaction is sent anywhere.
@@ -176,7 +220,8 @@ pub(crate) async fn fail_unsigned(
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    fail(conn, id, &[PaymentStatus::Reserved], failure, now).await
+    let from = [PaymentStatus::Reserved];
+    end(conn, id, &from, PaymentStatus::Failed, failure, now).await
 }
 
 /// Signed or broadcast → failed: its transaction is final on the chain and moved nothing. Releases
@@ -188,22 +233,22 @@ pub(crate) async fn fail_reverted(
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
-    fail(conn, id, &from, failure, now).await
+    end(conn, id, &from, PaymentStatus::Failed, failure, now).await
 }
 
-async fn fail(
+/// Makes a payment void, with the reason, and releases what it held.
+async fn end(
     conn: &mut SqliteConnection,
     id: &str,
     from: &[PaymentStatus],
+    end: PaymentStatus,
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let Some(payment) = payments::find(conn, id).await? else {
         return Ok(false);
     };
-    if !from.contains(&payment.status)
-        || step(conn, id, PaymentStatus::Failed, now).await?.is_none()
-    {
+    if !from.contains(&payment.status) || step(conn, id, end, now).await?.is_none() {
         return Ok(false);
     }
     sqlx::query("UPDATE payments SET failure = ?, failure_detail = ? WHERE id = ?")
@@ -212,7 +257,9 @@ async fn fail(
         .bind(id)
         .execute(&mut *conn)
         .await?;
-    held::release(conn, account(&payment), payment.invoice.amount).await?;
+    if let Some(account) = account(&payment) {
+        held::release(conn, account, payment.invoice.amount).await?;
+    }
     Ok(true)
 }
 
@@ -243,10 +290,11 @@ async fn step(
     Ok(Some(status))
 }
 
-fn account(payment: &Payment) -> held::Account<'_> {
-    held::Account {
+/// Whose limits it counts against, if it counts.
+fn account(payment: &Payment) -> Option<held::Account<'_>> {
+    Some(held::Account {
         workspace_id: &payment.workspace_id,
         agent_id: &payment.agent_id,
-        created_at: payment.created_at,
-    }
+        reserved_at: payment.reserved_at?,
+    })
 }

@@ -59,7 +59,15 @@ pub(crate) fn judge(
         }
         (PaymentStatus::Settled, None, None)
         | (PaymentStatus::Signed | PaymentStatus::Broadcast, _, None)
-        | (PaymentStatus::Reserved | PaymentStatus::Failed, _, _) => None,
+        | (
+            PaymentStatus::AwaitingApproval
+            | PaymentStatus::Reserved
+            | PaymentStatus::Denied
+            | PaymentStatus::Expired
+            | PaymentStatus::Failed,
+            _,
+            _,
+        ) => None,
     }
 }
 

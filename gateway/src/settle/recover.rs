@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
-use x402_schemas::{codes::PaymentFailure, index::Tip, payment::PaymentStatus};
+use x402_schemas::{
+    codes::{PaymentError, PaymentFailure},
+    index::Tip,
+    payment::PaymentStatus,
+};
 use x402_service::{clock, logs::with_causes};
 
 use super::RoundError;
@@ -34,6 +38,7 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Looks after everything that is under way.
 pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), RoundError> {
     release_unsigned(gateway, RESERVED_TOO_LONG).await?;
+    expire_unapproved(gateway).await?;
     let under_way = {
         let mut conn = gateway.ledger.read().await?;
         payments::unsettled(&mut conn, MAX_RECOVERED).await?
@@ -69,7 +74,7 @@ pub(crate) async fn release_unsigned(
         return Ok(0);
     }
     let failure = Failure {
-        code: PaymentFailure::WalletError,
+        code: PaymentError::Failed(PaymentFailure::WalletError),
         detail:
             "the gateway stopped before it signed; nothing was sent, get a new quote and try again"
                 .to_owned(),
@@ -88,6 +93,40 @@ pub(crate) async fn release_unsigned(
         gateway.waiters.wake(id);
     }
     Ok(released.len())
+}
+
+/// Ends every payment that no owner has approved in time.
+pub(crate) async fn expire_unapproved(gateway: &Gateway) -> Result<(), LedgerError> {
+    let now = clock::now();
+    let ids = {
+        let mut conn = gateway.ledger.read().await?;
+        payments::unapproved(&mut conn, now).await?
+    };
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut expired = Vec::new();
+    let mut change = gateway.ledger.write().await?;
+    for id in ids {
+        if transitions::expire(&mut change, &id, &unapproved(), now).await? {
+            expired.push(id);
+        }
+    }
+    change.commit().await?;
+    for id in &expired {
+        gateway.metrics.stepped_to(PaymentStatus::Expired);
+        gateway.metrics.failed(unapproved().code);
+        gateway.waiters.wake(id);
+    }
+    Ok(())
+}
+
+/// Why a payment that waited for an owner has ended.
+fn unapproved() -> Failure {
+    Failure {
+        code: PaymentError::Failed(PaymentFailure::ApprovalExpired),
+        detail: "no owner has approved it in time; get a new quote and ask again".to_owned(),
+    }
 }
 
 async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
@@ -128,7 +167,7 @@ async fn fail_reverted(
     block_number: u64,
 ) -> Result<(), LedgerError> {
     let failure = Failure {
-        code: PaymentFailure::TransactionFailed,
+        code: PaymentError::Failed(PaymentFailure::TransactionFailed),
         detail: format!(
             "the transaction was mined in block {block_number} and reverted; nothing was paid"
         ),

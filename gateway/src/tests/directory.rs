@@ -161,6 +161,8 @@ fn settled() -> Payment {
         memo: B256::repeat_byte(7),
         status: x402_schemas::payment::PaymentStatus::Settled,
         failure: None,
+        reserved_at: None,
+        approval_until: None,
         payer: Some(Address::repeat_byte(1)),
         tx_hash: Some(B256::repeat_byte(2)),
         place: Some(crate::ledger::payments::Place {

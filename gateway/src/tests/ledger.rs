@@ -3,18 +3,25 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sqlx::SqliteConnection;
 use x402_schemas::{
-    amount::Amount, codes::PaymentFailure, invoice::Invoice, payment::PaymentStatus,
+    amount::Amount,
+    codes::{PaymentError, PaymentFailure},
+    invoice::Invoice,
+    payment::PaymentStatus,
+    policy::{AllowedProvider, Policy, RollingLimit},
 };
 
 use super::*;
 use crate::{
     ledger::{
-        agents,
-        held::{self, Account},
+        agents, held,
         payments::{self, Failure, Payment, Place},
         quotes::{self, Quote},
-        transitions::{self, Reserved, Signed},
+        transitions::{self, Signed},
         workspaces,
+    },
+    policy::{
+        Spent,
+        tally::{Purchase, Tally},
     },
     spender::SignedTransaction,
 };
@@ -37,6 +44,8 @@ fn payment(number: u64, at: Timestamp) -> Payment {
         memo: B256::repeat_byte(7),
         status: PaymentStatus::Reserved,
         failure: None,
+        reserved_at: Some(at),
+        approval_until: None,
         payer: None,
         tx_hash: None,
         place: None,
@@ -72,11 +81,7 @@ async fn reserve(conn: &mut SqliteConnection, payment: &Payment) {
     quotes::insert(conn, &quote, None, None, noon())
         .await
         .unwrap();
-    let reserved = Reserved {
-        payment,
-        quote_id: &quote_id,
-    };
-    transitions::reserve(conn, reserved).await.unwrap();
+    transitions::create(conn, payment, &quote_id).await.unwrap();
 }
 
 async fn sign(conn: &mut SqliteConnection, id: &str, nonce: u64) -> bool {
@@ -95,7 +100,7 @@ async fn sign(conn: &mut SqliteConnection, id: &str, nonce: u64) -> bool {
 
 fn failure() -> Failure {
     Failure {
-        code: PaymentFailure::WalletError,
+        code: PaymentError::Failed(PaymentFailure::WalletError),
         detail: "on purpose".into(),
     }
 }
@@ -180,7 +185,8 @@ async fn the_ledger_itself_refuses_a_second_living_payment_of_an_invoice() {
     };
     let insert = sqlx::query(
         "INSERT INTO payments SELECT ?, workspace_id, agent_id, 'qt_other', invoice_id, pay_to, amount, resource, memo, \
-         status, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, created_at, updated_at \
+         status, NULL, NULL, reserved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, created_at, \
+         updated_at \
          FROM payments WHERE id = 'pay_1'",
     )
     .bind(&second.id)
@@ -224,25 +230,45 @@ async fn what_is_in_flight_is_what_the_block_has_not_mined() {
     );
 }
 
-/// Recomputes what is held from the payments themselves.
-async fn recomputed(conn: &mut SqliteConnection, at: Timestamp) -> crate::policy::Spent {
-    let mut sums = crate::policy::Spent::default();
-    let day = crate::ledger::columns::utc_day(at);
-    for payment in payments::page(conn, "ws", None, 1_000).await.unwrap() {
-        if payment.status == PaymentStatus::Failed {
-            continue;
-        }
-        let created = crate::ledger::columns::utc_day(payment.created_at);
-        let add = |sum: Amount| sum.checked_add(payment.invoice.amount).unwrap();
-        if created == day {
-            sums.agent_day = add(sums.agent_day);
-        }
-        if created[..7] == day[..7] {
-            sums.agent_month = add(sums.agent_month);
-            sums.workspace_month = add(sums.workspace_month);
-        }
+/// Windows of a policy that asks for everything that can be held.
+fn windows() -> Policy {
+    let none = Amount::ZERO;
+    Policy {
+        rolling: [1, 24, 100]
+            .map(|hours| RollingLimit { hours, limit: none })
+            .to_vec(),
+        total: Some(none),
+        payments_per_minute: Some(1),
+        duplicate_within_seconds: Some(1),
+        ..Policy::new(none, none, none, vec![AllowedProvider::Anyone])
     }
-    sums
+}
+
+/// What counts, from the payments themselves.
+async fn recomputed(conn: &mut SqliteConnection, of: &Payment, at: Timestamp) -> Spent {
+    let mut payments = payments::page(conn, "ws", None, 1_000).await.unwrap();
+    payments.sort_by_key(|payment| payment.reserved_at);
+    let mut tally = Tally::default();
+    for payment in payments.iter().filter(|payment| !payment.status.is_void()) {
+        tally.count(&purchase(payment, payment.reserved_at.unwrap()));
+    }
+    let mut spent = tally.spent(Some(&windows()), &purchase(of, at));
+    // The rate counts what has failed, too.
+    let minute_ago = at.saturating_sub(SignedDuration::from_mins(1)).unwrap();
+    let recent = payments
+        .iter()
+        .filter(|payment| payment.reserved_at.unwrap() > minute_ago);
+    spent.last_minute = u32::try_from(recent.count()).unwrap();
+    spent
+}
+
+fn purchase(payment: &Payment, at: Timestamp) -> Purchase<'_> {
+    Purchase {
+        pay_to: payment.invoice.pay_to,
+        amount: payment.invoice.amount,
+        resource: &payment.invoice.resource,
+        at,
+    }
 }
 
 proptest! {
@@ -250,16 +276,19 @@ proptest! {
 
     /// Whatever happens to payments, in whatever order, what is held equals the payments that live.
     #[test]
-    fn what_is_held_always_equals_the_payments(steps in prop::collection::vec((0_u64..8, 0_u8..6, 0_i64..60), 1..60)) {
+    fn what_is_held_always_equals_the_payments(
+        steps in prop::collection::vec((0_u64..8, 0_u8..6, 0_i64..20_000, prop::sample::select(vec![1_i64, 20, 300])), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let house = House::new().await;
             let mut conn = house.gateway.ledger.write().await.unwrap();
             prepare(&mut conn).await;
-            let mut nonce = 0;
-            for (number, step, days) in steps {
+            let (mut nonce, mut at) = (0, noon());
+            for (number, step, seconds, scale) in steps {
                 let id = format!("pay_{number}");
-                let at = noon().saturating_add(SignedDuration::from_hours(days.saturating_mul(24))).unwrap();
+                let later = SignedDuration::from_secs(seconds.saturating_mul(scale).saturating_div(10));
+                at = at.saturating_add(later).unwrap();
                 match step {
                     0 if payments::find(&mut conn, &id).await.unwrap().is_none() => {
                         reserve(&mut conn, &payment(number, at)).await;
@@ -274,9 +303,11 @@ proptest! {
                     5 => { transitions::fail_reverted(&mut conn, &id, &failure(), at).await.unwrap(); }
                     _ => (),
                 }
-                let account = Account { workspace_id: "ws", agent_id: "ag", created_at: at };
-                let held = held::spent(&mut conn, account).await.unwrap();
-                assert_eq!(held, recomputed(&mut conn, at).await);
+                let of = payment(number, at);
+                for holder in ["ag", "ws"] {
+                    let spent = held::spent(&mut conn, holder, Some(&windows()), &of.invoice, at).await.unwrap();
+                    assert_eq!(spent, recomputed(&mut conn, &of, at).await);
+                }
             }
         });
     }

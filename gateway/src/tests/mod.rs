@@ -1,11 +1,13 @@
 //! Rules of the gateway as a whole, over its router, on a real ledger and without a chain.
 
+mod approvals;
 mod bad_input;
 mod directory;
 mod documents;
 mod issued;
 mod ledger;
 mod limits;
+mod policies;
 mod tenancy;
 
 use std::sync::Arc;
@@ -78,6 +80,7 @@ impl House {
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
             quote_ttl: SignedDuration::from_mins(1),
+            approval_ttl: SignedDuration::from_mins(60),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),
@@ -148,6 +151,20 @@ impl House {
     async fn provider(&self, owner: &Tenant, payee: &str) -> (u16, Value) {
         let body = json!({"name": "seller", "payees": [payee]});
         self.send("POST", "/providers", &owner.key, body).await
+    }
+
+    async fn get(&self, path: &str, key: &str) -> Value {
+        let (status, body) = self.send("GET", path, key, Value::Null).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Asks to pay a fresh quote, which has to be allowed. Does not wait.
+    async fn pay(&self, key: &str, invoice_id: &str, amount: &str) -> (u16, Value) {
+        let (status, quote) = self.quote(key, invoice_id, amount).await;
+        assert_eq!(status, 200, "{quote}");
+        let pay = json!({"quoteId": text(&quote, "quoteId"), "waitMs": 0});
+        self.send("POST", "/pay", key, pay).await
     }
 
     async fn quote(&self, key: &str, invoice_id: &str, amount: &str) -> (u16, Value) {

@@ -18,6 +18,12 @@ pub(crate) mod workspace;
 /// `x402 agent …`.
 pub(crate) mod agent;
 
+/// Flags that spell out a policy.
+pub(crate) mod policy;
+
+/// `x402 approval …`.
+pub(crate) mod approval;
+
 /// `x402 provider …`.
 pub(crate) mod provider;
 

@@ -15,6 +15,7 @@ CREATE TABLE quotes
     expires_at   INTEGER NOT NULL
 );
 CREATE INDEX quotes_by_expiry ON quotes (expires_at);
+CREATE INDEX quotes_denied ON quotes (workspace_id, created_at) WHERE denial IS NOT NULL;
 
 CREATE TABLE payments
 (
@@ -27,9 +28,12 @@ CREATE TABLE payments
     amount         TEXT    NOT NULL,
     resource       TEXT    NOT NULL,
     memo           BLOB    NOT NULL, -- the invoice's EIP-712 hash
-    status         TEXT    NOT NULL CHECK (status IN ('reserved', 'signed', 'broadcast', 'settled', 'failed')),
-    failure        TEXT,
+    status         TEXT    NOT NULL CHECK (status IN ('awaiting_approval', 'reserved', 'signed', 'broadcast', 'settled',
+                                                      'denied', 'expired', 'failed')),
+    failure        TEXT,             -- a code, once it is void
     failure_detail TEXT,
+    reserved_at    INTEGER,          -- since when it counts against limits
+    approval_until INTEGER,          -- set if an owner has to approve it
     payer          BLOB REFERENCES treasuries (address),
     nonce          INTEGER,
     raw_tx         BLOB,
@@ -43,20 +47,28 @@ CREATE TABLE payments
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL
 );
--- At most one payment of an invoice that moves money or may still move it. A failed one stands aside:
--- it was never signed, or its transaction is final and reverted.
-CREATE UNIQUE INDEX payments_of_invoice ON payments (workspace_id, invoice_id, pay_to) WHERE status <> 'failed';
+-- At most one payment of an invoice that moves money or may still move it. A void one stands aside: it was never
+-- signed, or its transaction is final and reverted.
+CREATE UNIQUE INDEX payments_of_invoice ON payments (workspace_id, invoice_id, pay_to)
+    WHERE status NOT IN ('denied', 'expired', 'failed');
 CREATE UNIQUE INDEX payments_nonce ON payments (workspace_id, nonce) WHERE nonce IS NOT NULL;
 CREATE INDEX payments_in_flight ON payments (status, updated_at) WHERE status IN ('reserved', 'signed', 'broadcast');
 CREATE INDEX payments_unfinal ON payments (id) WHERE status = 'settled' AND final = 0;
+CREATE INDEX payments_awaiting ON payments (workspace_id, approval_until) WHERE status = 'awaiting_approval';
 CREATE INDEX payments_of_workspace ON payments (workspace_id, created_at, id);
+-- What limits ask for: sums, counts and same purchases, of an agent or a workspace.
+CREATE INDEX payments_of_agent_in_time ON payments (agent_id, reserved_at);
+CREATE INDEX payments_of_workspace_in_time ON payments (workspace_id, reserved_at);
+CREATE INDEX payments_of_agent_by_purchase ON payments (agent_id, pay_to, amount, reserved_at);
+CREATE INDEX payments_of_workspace_by_purchase ON payments (workspace_id, pay_to, amount, reserved_at);
 
--- Reserved and spent together, for each limit that is kept: an agent's UTC day and month, a workspace's
--- UTC month. Written in the transaction that reserves or releases, so it always equals the payments.
+-- Reserved and spent together, of agents and workspaces, in the UTC hour, day and month of the reservation and for
+-- ever. Written in the transaction that reserves or releases, so it always equals the payments.
 CREATE TABLE held
 (
     holder TEXT NOT NULL, -- an agent's or a workspace's id
-    period TEXT NOT NULL, -- 2026-11-22 or 2026-11, of the payment's creation
+    span   TEXT NOT NULL CHECK (span IN ('hour', 'day', 'month', 'ever')),
+    period TEXT NOT NULL, -- 2026-11-22T13, 2026-11-22, 2026-11 or nothing
     amount TEXT NOT NULL,
-    PRIMARY KEY (holder, period)
+    PRIMARY KEY (holder, span, period)
 );

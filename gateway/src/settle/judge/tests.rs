@@ -24,6 +24,8 @@ fn payment(status: PaymentStatus) -> Payment {
         memo: B256::repeat_byte(7),
         status,
         failure: None,
+        reserved_at: Some(Timestamp::UNIX_EPOCH),
+        approval_until: None,
         payer: Some(PAYER),
         tx_hash: Some(TX),
         place: settled.then(|| place(&transfer())),
