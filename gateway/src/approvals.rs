@@ -22,7 +22,7 @@ use crate::{
     ledger::{
         LedgerError,
         payments::{self, Failure, Payment},
-        transitions,
+        transitions, under_way,
     },
     pay,
     payments::view,
@@ -47,7 +47,7 @@ pub(crate) async fn list(
     owner: Owner,
 ) -> Result<Json<Vec<PaymentView>>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let waiting = payments::awaiting(&mut conn, &owner.workspace_id, MAX_LISTED).await?;
+    let waiting = under_way::awaiting(&mut conn, &owner.workspace_id, MAX_LISTED).await?;
     let views = waiting
         .into_iter()
         .map(|payment| view(payment, gateway.network))

@@ -13,11 +13,12 @@ use crate::routes;
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
 const CLASSES: [&str; 4] = ["2xx", "4xx", "5xx", "other"];
-const OPEN: [PaymentStatus; 4] = [
+const OPEN: [PaymentStatus; 5] = [
     PaymentStatus::AwaitingApproval,
     PaymentStatus::Reserved,
     PaymentStatus::Signed,
     PaymentStatus::Broadcast,
+    PaymentStatus::Included,
 ];
 /// From a block of a fast local chain to an hour of a congested one.
 const SETTLE_BUCKETS: [f64; 12] = [

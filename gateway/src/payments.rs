@@ -15,7 +15,10 @@ use x402_service::{json::StrictQuery, problem::Problem};
 
 use crate::{
     gateway::Gateway,
-    ledger::payments::{self, Payment},
+    ledger::{
+        payments::{self, Payment},
+        steps,
+    },
     principal::{Owner, Reader},
 };
 
@@ -33,7 +36,7 @@ pub(crate) struct PageQuery {
     before: Option<String>,
 }
 
-/// Where a payment stands.
+/// Where a payment stands, and how it came there.
 #[utoipa::path(get, path = "/payments/{id}", tag = "agent", params(("id" = String, Path)),
     responses(
         (status = 200, body = PaymentView),
@@ -46,11 +49,15 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<PaymentView>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    payments::find(&mut conn, &id)
+    let payment = payments::find(&mut conn, &id)
         .await?
         .filter(|payment| may_see(&reader, payment))
-        .map(|payment| Json(view(payment, gateway.network)))
-        .ok_or_else(|| Problem::not_found("payment"))
+        .ok_or_else(|| Problem::not_found("payment"))?;
+    let history = steps::of_payment(&mut conn, &payment.id).await?;
+    Ok(Json(PaymentView {
+        history,
+        ..view(payment, gateway.network)
+    }))
 }
 
 /// The workspace's payments, newest first.
@@ -119,5 +126,6 @@ pub(crate) fn view(payment: Payment, network: Network) -> PaymentView {
         approval_until: payment.approval_until,
         created_at: payment.created_at,
         updated_at: payment.updated_at,
+        history: Vec::new(),
     }
 }

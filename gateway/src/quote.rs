@@ -98,11 +98,12 @@ pub(crate) async fn quote(
         agent_id: agent.agent_id,
         invoice,
         network: request.network,
+        created_at: now,
         expires_at: now.saturating_add(gateway.quote_ttl).unwrap_or(now),
     };
     let denial = decision.as_ref().err().map(|denied| denied.code);
     let mut change = gateway.ledger.write().await?;
-    quotes::insert(&mut change, &quote, description, denial, now).await?;
+    quotes::insert(&mut change, &quote, description, denial).await?;
     change.commit().await.map_err(LedgerError::from)?;
     let waits = decision
         .as_ref()

@@ -13,6 +13,7 @@ use crate::{
         approval::{self, ApprovalCommand},
         audit::{self, AuditArgs},
         demo::{self, DemoArgs},
+        ledger::{self, LedgerCommand},
         node::{self, NodeArgs},
         pay::{self, PayArgs},
         provider::{self, ProviderCommand},
@@ -60,6 +61,9 @@ enum Command {
     Verifier(VerifierArgs),
     /// Compare the index with the chain, row by row.
     Audit(AuditArgs),
+    /// The gateway's ledger.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// A treasury's key: make it, attach it, approve spending.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -174,6 +178,7 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Gateway(args) => services::run_gateway(args).await,
         Command::Verifier(args) => services::run_verifier(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Ledger(command) => ledger::run(command).await,
         Command::Wallet(command) => wallet::run(command).await.map(done),
         Command::Workspace(command) => workspace::run(command).await.map(done),
         Command::Agent(command) => agent::run(command).await.map(done),

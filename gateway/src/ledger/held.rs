@@ -32,7 +32,7 @@ pub(crate) enum Span {
 }
 
 impl Span {
-    const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Month, Self::Ever];
+    pub(crate) const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Month, Self::Ever];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -185,7 +185,7 @@ async fn since(
     .await?;
     let parts: Vec<String> = sqlx::query_scalar(
         "SELECT amount FROM payments WHERE (agent_id = ?1 OR workspace_id = ?1) AND reserved_at > ?2 \
-         AND reserved_at < ?3 AND status NOT IN ('denied', 'expired', 'failed')",
+         AND reserved_at < ?3 AND status NOT IN ('denied', 'expired', 'failed', 'reverted')",
     )
     .bind(holder)
     .bind(moment.as_millisecond())
@@ -226,7 +226,7 @@ async fn last_bought(
 ) -> Result<Option<Timestamp>, LedgerError> {
     let at: Option<i64> = sqlx::query_scalar(
         "SELECT max(reserved_at) FROM payments WHERE (agent_id = ?1 OR workspace_id = ?1) AND pay_to = ?2 \
-         AND amount = ?3 AND resource = ?4 AND status NOT IN ('denied', 'expired', 'failed')",
+         AND amount = ?3 AND resource = ?4 AND status NOT IN ('denied', 'expired', 'failed', 'reverted')",
     )
     .bind(holder)
     .bind(invoice.pay_to.as_slice())

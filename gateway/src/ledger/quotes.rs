@@ -19,6 +19,7 @@ pub(crate) struct Quote {
     pub(crate) agent_id: String,
     pub(crate) invoice: Invoice,
     pub(crate) network: Network,
+    pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }
 
@@ -32,6 +33,7 @@ type Row = (
     String,
     String,
     i64,
+    i64,
 );
 
 pub(crate) async fn insert(
@@ -39,7 +41,6 @@ pub(crate) async fn insert(
     quote: &Quote,
     description: Option<&str>,
     denial: Option<Denial>,
-    now: Timestamp,
 ) -> Result<(), LedgerError> {
     sqlx::query(
         "INSERT INTO quotes (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, \
@@ -55,7 +56,7 @@ pub(crate) async fn insert(
     .bind(quote.invoice.resource.as_str())
     .bind(description)
     .bind(denial.map(Denial::as_str))
-    .bind(now.as_millisecond())
+    .bind(quote.created_at.as_millisecond())
     .bind(quote.expires_at.as_millisecond())
     .execute(conn)
     .await?;
@@ -69,8 +70,8 @@ pub(crate) async fn find(
     id: &str,
 ) -> Result<Option<Quote>, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at \
-         FROM quotes WHERE id = ? AND agent_id = ? AND denial IS NULL",
+        "SELECT id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, created_at, \
+         expires_at FROM quotes WHERE id = ? AND agent_id = ? AND denial IS NULL",
     )
     .bind(id)
     .bind(agent_id)
@@ -80,8 +81,18 @@ pub(crate) async fn find(
 }
 
 fn read(row: Row) -> Result<Quote, LedgerError> {
-    let (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at) =
-        row;
+    let (
+        id,
+        workspace_id,
+        agent_id,
+        invoice_id,
+        pay_to,
+        amount,
+        network,
+        resource,
+        created_at,
+        expires_at,
+    ) = row;
     Ok(Quote {
         id,
         workspace_id,
@@ -93,6 +104,7 @@ fn read(row: Row) -> Result<Quote, LedgerError> {
             resource: columns::parsed(&resource, "resource")?,
         },
         network: columns::parsed(&network, "network")?,
+        created_at: columns::time(created_at)?,
         expires_at: columns::time(expires_at)?,
     })
 }

@@ -1,7 +1,9 @@
-//! Every step of a payment from one status to the next. Nothing else writes a status.
+//! Every step of a payment from one status to the next, and nothing else writes a status.
 //!
-//! Each function takes a connection inside a change of the ledger and answers whether the step was
-//! taken: `false` means that the payment has moved on meanwhile, and nothing was written.
+//! A step is written down with its time and reason, moves the money between the accounts that the two
+//! statuses stand for, and holds or releases it against limits: all in the caller's change of the
+//! ledger. Each function answers whether the step was taken: `false` means that the payment has moved
+//! on meanwhile, and nothing was written.
 
 use alloy::primitives::Address;
 use jiff::Timestamp;
@@ -11,6 +13,9 @@ use x402_schemas::{amount::Amount, payment::PaymentStatus};
 use super::{
     LedgerError, columns, held, issued_proofs,
     payments::{self, Failure, Payment, Place},
+    postings::{self, Account},
+    quotes::Quote,
+    steps,
 };
 use crate::spender::SignedTransaction;
 
@@ -24,42 +29,35 @@ pub(crate) struct Signed<'a> {
     pub(crate) gas_wei: Amount,
 }
 
-/// Quoted → reserved, awaiting approval or denied, as the payment's status says. A reserved one counts
-/// against every limit from here on.
+/// Where a step leads, and why it is taken.
+struct Step<'a> {
+    to: PaymentStatus,
+    reason: &'a str,
+    at: Timestamp,
+}
+
+/// Quoted → reserved, awaiting approval or denied, as the payment's status says.
 pub(crate) async fn create(
     conn: &mut SqliteConnection,
     payment: &Payment,
-    quote_id: &str,
+    quote: &Quote,
 ) -> Result<(), LedgerError> {
-    let Payment { id, invoice, .. } = payment;
-    let failure = payment.failure.as_ref();
-    sqlx::query(
-        "INSERT INTO payments (id, workspace_id, agent_id, quote_id, invoice_id, pay_to, amount, resource, memo, \
-         status, failure, failure_detail, reserved_at, approval_until, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(id)
-    .bind(&payment.workspace_id)
-    .bind(&payment.agent_id)
-    .bind(quote_id)
-    .bind(invoice.id.as_str())
-    .bind(invoice.pay_to.as_slice())
-    .bind(columns::amount_text(invoice.amount))
-    .bind(invoice.resource.as_str())
-    .bind(payment.memo.as_slice())
-    .bind(payment.status.as_str())
-    .bind(failure.map(|failure| failure.code.as_str()))
-    .bind(failure.map(|failure| failure.detail.as_str()))
-    .bind(payment.reserved_at.map(Timestamp::as_millisecond))
-    .bind(payment.approval_until.map(Timestamp::as_millisecond))
-    .bind(payment.created_at.as_millisecond())
-    .bind(payment.updated_at.as_millisecond())
-    .execute(&mut *conn)
-    .await?;
-    match account(payment) {
-        Some(account) => held::hold(conn, account, invoice.amount).await,
-        None => Ok(()),
-    }
+    payments::insert(conn, payment, &quote.id).await?;
+    let (id, at) = (&payment.id, payment.created_at);
+    let quoted = PaymentStatus::Quoted;
+    steps::record(conn, id, quoted, "POST /quote allowed it", quote.created_at).await?;
+    let failure = payment.failure.as_ref().map(Failure::to_string);
+    let reason = match (payment.status, &failure) {
+        (_, Some(failure)) => failure.as_str(),
+        (PaymentStatus::AwaitingApproval, None) => "policy wants an owner's approval",
+        (_, None) => "policy allows it",
+    };
+    let step = Step {
+        to: payment.status,
+        reason,
+        at,
+    };
+    advance(conn, id, &[quoted], step).await.map(drop)
 }
 
 /// Awaiting approval → reserved: an owner has approved it. It counts from here on.
@@ -68,23 +66,12 @@ pub(crate) async fn approve(
     id: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    if step(conn, id, PaymentStatus::Reserved, now)
-        .await?
-        .is_none()
-    {
-        return Ok(false);
-    }
-    sqlx::query("UPDATE payments SET reserved_at = ? WHERE id = ?")
-        .bind(now.as_millisecond())
-        .bind(id)
-        .execute(&mut *conn)
-        .await?;
-    let payment = payments::find(conn, id)
-        .await?
-        .ok_or(LedgerError::Unreadable("payment"))?;
-    let account = account(&payment).ok_or(LedgerError::Unreadable("reservation"))?;
-    held::hold(conn, account, payment.invoice.amount).await?;
-    Ok(true)
+    let step = Step {
+        to: PaymentStatus::Reserved,
+        reason: "an owner has approved it",
+        at: now,
+    };
+    advance(conn, id, &[PaymentStatus::AwaitingApproval], step).await
 }
 
 /// Awaiting approval → denied: an owner has rejected it. Nothing was held.
@@ -116,7 +103,13 @@ pub(crate) async fn sign(
     signed: Signed<'_>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    if step(conn, id, PaymentStatus::Signed, now).await?.is_none() {
+    let reason = format!("nonce {}, {}", signed.nonce, signed.transaction.hash);
+    let step = Step {
+        to: PaymentStatus::Signed,
+        reason: &reason,
+        at: now,
+    };
+    if !advance(conn, id, &[PaymentStatus::Reserved], step).await? {
         return Ok(false);
     }
     sqlx::query(
@@ -139,19 +132,46 @@ pub(crate) async fn broadcast(
     id: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "a node has taken it",
+        at: now,
     };
-    // Settled steps back too, but only because a reorg says so.
-    if payment.status != PaymentStatus::Signed {
-        return Ok(false);
-    }
-    Ok(step(conn, id, PaymentStatus::Broadcast, now)
-        .await?
-        .is_some())
+    advance(conn, id, &[PaymentStatus::Signed], step).await
 }
 
-/// Signed or broadcast → settled, with its proof.
+/// Signed or broadcast → included: a node has it in a block, and the index will tell.
+pub(crate) async fn include(
+    conn: &mut SqliteConnection,
+    id: &str,
+    block_number: u64,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let reason = format!("in block {block_number}");
+    let step = Step {
+        to: PaymentStatus::Included,
+        reason: &reason,
+        at: now,
+    };
+    let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
+    advance(conn, id, &from, step).await
+}
+
+/// Included → broadcast: the node has it in no block any more.
+pub(crate) async fn exclude(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "its block is gone",
+        at: now,
+    };
+    advance(conn, id, &[PaymentStatus::Included], step).await
+}
+
+/// Signed, broadcast or included → settled, with its proof. What was not seen in a block before is now.
 pub(crate) async fn settle(
     conn: &mut SqliteConnection,
     id: &str,
@@ -159,7 +179,14 @@ pub(crate) async fn settle(
     proof: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    if step(conn, id, PaymentStatus::Settled, now).await?.is_none() {
+    include(conn, id, place.block_number, now).await?;
+    let reason = format!("the index has it in block {}", place.block_number);
+    let step = Step {
+        to: PaymentStatus::Settled,
+        reason: &reason,
+        at: now,
+    };
+    if !advance(conn, id, &[PaymentStatus::Included], step).await? {
         return Ok(false);
     }
     sqlx::query(
@@ -182,14 +209,12 @@ pub(crate) async fn unsettle(
     id: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "a reorg has removed its block",
+        at: now,
     };
-    if payment.status != PaymentStatus::Settled
-        || step(conn, id, PaymentStatus::Broadcast, now)
-            .await?
-            .is_none()
-    {
+    if !advance(conn, id, &[PaymentStatus::Settled], step).await? {
         return Ok(false);
     }
     sqlx::query(
@@ -224,19 +249,23 @@ pub(crate) async fn fail_unsigned(
     end(conn, id, &from, PaymentStatus::Failed, failure, now).await
 }
 
-/// Signed or broadcast → failed: its transaction is final on the chain and moved nothing. Releases
-/// the reservation. Nothing less than finality may come here.
-pub(crate) async fn fail_reverted(
+/// Signed, broadcast or included → reverted: its transaction is final on the chain and moved nothing.
+/// Releases the reservation. Nothing less than finality may come here.
+pub(crate) async fn revert(
     conn: &mut SqliteConnection,
     id: &str,
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
-    end(conn, id, &from, PaymentStatus::Failed, failure, now).await
+    let from = [
+        PaymentStatus::Signed,
+        PaymentStatus::Broadcast,
+        PaymentStatus::Included,
+    ];
+    end(conn, id, &from, PaymentStatus::Reverted, failure, now).await
 }
 
-/// Makes a payment void, with the reason, and releases what it held.
+/// Makes a payment void, with the reason.
 async fn end(
     conn: &mut SqliteConnection,
     id: &str,
@@ -245,56 +274,64 @@ async fn end(
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let reason = failure.to_string();
+    let step = Step {
+        to: end,
+        reason: &reason,
+        at: now,
     };
-    if !from.contains(&payment.status) || step(conn, id, end, now).await?.is_none() {
+    if !advance(conn, id, from, step).await? {
         return Ok(false);
     }
     sqlx::query("UPDATE payments SET failure = ?, failure_detail = ? WHERE id = ?")
         .bind(failure.code.as_str())
         .bind(&failure.detail)
         .bind(id)
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    if let Some(account) = account(&payment) {
-        held::release(conn, account, payment.invoice.amount).await?;
+    Ok(true)
+}
+
+/// Takes one step from one of these statuses, with all that belongs to it.
+async fn advance(
+    conn: &mut SqliteConnection,
+    id: &str,
+    from: &[PaymentStatus],
+    step: Step<'_>,
+) -> Result<bool, LedgerError> {
+    let Some(payment) = payments::find(conn, id).await? else {
+        return Ok(false);
+    };
+    if !from.contains(&payment.status) || !payment.status.may_become(step.to) {
+        return Ok(false);
+    }
+    let number = steps::record(conn, id, step.to, step.reason, step.at).await?;
+    payments::set_status(conn, id, step.to, step.at).await?;
+    let (before, after) = (Account::of(payment.status), Account::of(step.to));
+    if before == after {
+        return Ok(true);
+    }
+    let amount = payment.invoice.amount;
+    postings::transfer(conn, number, before, after, amount).await?;
+    if before == Account::Available {
+        payments::set_reserved_at(conn, id, step.at).await?;
+        let counted = held::Account {
+            reserved_at: step.at,
+            ..account(&payment)
+        };
+        held::hold(conn, counted, amount).await?;
+    }
+    if after == Account::Available {
+        held::release(conn, account(&payment), amount).await?;
     }
     Ok(true)
 }
 
-/// Takes the step if [`PaymentStatus::may_become`] allows it, and says from where.
-async fn step(
-    conn: &mut SqliteConnection,
-    id: &str,
-    next: PaymentStatus,
-    now: Timestamp,
-) -> Result<Option<PaymentStatus>, LedgerError> {
-    let status: Option<String> = sqlx::query_scalar("SELECT status FROM payments WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(status) = status else {
-        return Ok(None);
-    };
-    let status: PaymentStatus = columns::parsed(&status, "status")?;
-    if !status.may_become(next) {
-        return Ok(None);
-    }
-    sqlx::query("UPDATE payments SET status = ?, updated_at = ? WHERE id = ?")
-        .bind(next.as_str())
-        .bind(now.as_millisecond())
-        .bind(id)
-        .execute(conn)
-        .await?;
-    Ok(Some(status))
-}
-
-/// Whose limits it counts against, if it counts.
-fn account(payment: &Payment) -> Option<held::Account<'_>> {
-    Some(held::Account {
+/// Whose limits it counts against.
+fn account(payment: &Payment) -> held::Account<'_> {
+    held::Account {
         workspace_id: &payment.workspace_id,
         agent_id: &payment.agent_id,
-        reserved_at: payment.reserved_at?,
-    })
+        reserved_at: payment.reserved_at.unwrap_or(payment.created_at),
+    }
 }

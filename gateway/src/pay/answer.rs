@@ -21,11 +21,16 @@ const RETRY_APPROVAL_AFTER_MS: u64 = 5_000;
 pub(super) fn of_payment(payment: &Payment) -> Response {
     match payment.status {
         PaymentStatus::Settled => settled(payment),
-        PaymentStatus::Denied | PaymentStatus::Expired | PaymentStatus::Failed => void(payment),
-        PaymentStatus::AwaitingApproval
+        PaymentStatus::Denied
+        | PaymentStatus::Expired
+        | PaymentStatus::Failed
+        | PaymentStatus::Reverted => void(payment),
+        PaymentStatus::Quoted
+        | PaymentStatus::AwaitingApproval
         | PaymentStatus::Reserved
         | PaymentStatus::Signed
-        | PaymentStatus::Broadcast => pending(payment),
+        | PaymentStatus::Broadcast
+        | PaymentStatus::Included => pending(payment),
     }
 }
 

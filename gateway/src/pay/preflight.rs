@@ -19,7 +19,8 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{Failure, InFlight, Payment},
+        payments::{Failure, Payment},
+        under_way::InFlight,
         workspaces,
     },
     spender::{Spender, SpenderError},

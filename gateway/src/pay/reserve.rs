@@ -15,7 +15,7 @@ use crate::{
         LedgerError,
         payments::{self, Failure, Payment},
         quotes::{self, Quote},
-        transitions,
+        transitions, under_way,
     },
     policy::{Allowed, Denied},
     principal::Agent,
@@ -69,8 +69,8 @@ pub(crate) async fn reserve(
     };
     let decision = standing::decide(&mut change, gateway.network, question).await?;
     let decision = bounded(&mut change, agent, decision).await?;
-    let payment = payment(gateway, quote, decision, now)?;
-    transitions::create(&mut change, &payment, quote_id).await?;
+    let payment = payment(gateway, &quote, decision, now)?;
+    transitions::create(&mut change, &payment, &quote).await?;
     change.commit().await?;
     Ok(Reservation::New(payment))
 }
@@ -84,7 +84,7 @@ async fn bounded(
     let waits = decision
         .as_ref()
         .is_ok_and(|allowed| allowed.needs_approval);
-    if waits && payments::count_awaiting(conn, &agent.workspace_id).await? >= MAX_AWAITING {
+    if waits && under_way::count_awaiting(conn, &agent.workspace_id).await? >= MAX_AWAITING {
         return Ok(Err(Denied {
             code: Denial::ApprovalRequired,
             message: format!(
@@ -98,7 +98,7 @@ async fn bounded(
 /// The payment that a decision makes of a quote.
 fn payment(
     gateway: &Gateway,
-    quote: Quote,
+    quote: &Quote,
     decision: Result<Allowed, Denied>,
     now: Timestamp,
 ) -> Result<Payment, LedgerError> {
@@ -118,10 +118,10 @@ fn payment(
     };
     Ok(Payment {
         id: random_id("pay")?,
-        workspace_id: quote.workspace_id,
-        agent_id: quote.agent_id,
+        workspace_id: quote.workspace_id.clone(),
+        agent_id: quote.agent_id.clone(),
         memo: quote.invoice.hash(gateway.network, gateway.chain.token()),
-        invoice: quote.invoice,
+        invoice: quote.invoice.clone(),
         status,
         failure,
         reserved_at,

@@ -13,9 +13,9 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Failure, Payment},
+        payments::{Failure, Payment},
         transitions::{self, Signed},
-        workspaces,
+        under_way, workspaces,
     },
     spender::{Spender, SpenderError},
 };
@@ -46,7 +46,7 @@ pub(crate) async fn sign(
     let spender = Spender::of_workspace(&gateway.seed, observed.workspace_number)?;
     let mut change = gateway.ledger.write().await?;
     let in_flight =
-        payments::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
+        under_way::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
     let gas =
         preflight::judge(state, payment.invoice.amount, in_flight).map_err(SignError::Refused)?;
     let workspace = workspaces::get(&mut change, &payment.workspace_id).await?;

@@ -37,9 +37,11 @@ pub(crate) fn judge(
         })
         .max_by_key(|place| place.block_number);
     match (payment.status, payment.place, standing) {
-        (PaymentStatus::Signed | PaymentStatus::Broadcast, _, Some(place)) => {
-            Some(Step::Settle(place))
-        }
+        (
+            PaymentStatus::Signed | PaymentStatus::Broadcast | PaymentStatus::Included,
+            _,
+            Some(place),
+        ) => Some(Step::Settle(place)),
         (PaymentStatus::Settled, before, Some(place)) if before != Some(place) => {
             Some(Step::Move(place))
         }
@@ -58,13 +60,15 @@ pub(crate) fn judge(
             removed.then_some(Step::Unsettle)
         }
         (PaymentStatus::Settled, None, None)
-        | (PaymentStatus::Signed | PaymentStatus::Broadcast, _, None)
+        | (PaymentStatus::Signed | PaymentStatus::Broadcast | PaymentStatus::Included, _, None)
         | (
-            PaymentStatus::AwaitingApproval
+            PaymentStatus::Quoted
+            | PaymentStatus::AwaitingApproval
             | PaymentStatus::Reserved
             | PaymentStatus::Denied
             | PaymentStatus::Expired
-            | PaymentStatus::Failed,
+            | PaymentStatus::Failed
+            | PaymentStatus::Reverted,
             _,
             _,
         ) => None,

@@ -25,8 +25,8 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Payment, Place},
-        transitions,
+        payments::{Payment, Place},
+        transitions, under_way,
     },
     proofs::ProofsError,
 };
@@ -150,7 +150,7 @@ impl Follower {
         };
         let watched = {
             let mut conn = self.gateway.ledger.read().await?;
-            payments::watched(&mut conn).await?
+            under_way::watched(&mut conn).await?
         };
         let hashes: Vec<B256> = watched
             .iter()
@@ -254,7 +254,7 @@ impl Follower {
 
     async fn report(&self) -> Result<(), LedgerError> {
         let mut conn = self.gateway.ledger.read().await?;
-        let open = payments::open_counts(&mut conn).await?;
+        let open = under_way::open_counts(&mut conn).await?;
         self.gateway.metrics.open_payments(&open, clock::now());
         Ok(())
     }

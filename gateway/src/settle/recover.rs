@@ -18,8 +18,9 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Failure, Unsettled},
+        payments::{Failure, Payment},
         transitions,
+        under_way::{self, Unsettled},
     },
     pay::broadcast,
 };
@@ -41,7 +42,7 @@ pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), R
     expire_unapproved(gateway).await?;
     let under_way = {
         let mut conn = gateway.ledger.read().await?;
-        payments::unsettled(&mut conn, MAX_RECOVERED).await?
+        under_way::unsettled(&mut conn, MAX_RECOVERED).await?
     };
     let now = clock::now();
     let old: Vec<&Unsettled> = under_way
@@ -68,7 +69,7 @@ pub(crate) async fn release_unsigned(
     let since = now.saturating_sub(at_least).unwrap_or(now);
     let ids = {
         let mut conn = gateway.ledger.read().await?;
-        payments::reserved_before(&mut conn, since).await?
+        under_way::reserved_before(&mut conn, since).await?
     };
     if ids.is_empty() {
         return Ok(0);
@@ -100,7 +101,7 @@ pub(crate) async fn expire_unapproved(gateway: &Gateway) -> Result<(), LedgerErr
     let now = clock::now();
     let ids = {
         let mut conn = gateway.ledger.read().await?;
-        payments::unapproved(&mut conn, now).await?
+        under_way::unapproved(&mut conn, now).await?
     };
     if ids.is_empty() {
         return Ok(());
@@ -135,7 +136,10 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
         return;
     };
     match gateway.chain.look_up(hash).await {
-        Ok(Known::No) => broadcast::hand_over(gateway, &payment.id, &one.raw).await,
+        Ok(Known::No) => {
+            record(gateway, payment, Seen::InNoBlock).await;
+            broadcast::hand_over(gateway, &payment.id, &one.raw).await;
+        }
         Ok(Known::Mined {
             block_number,
             succeeded: false,
@@ -148,8 +152,13 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
                 );
             }
         }
-        // Waiting, or mined and the index's to tell.
-        Ok(Known::Waiting | Known::Mined { .. }) => (),
+        Ok(Known::Waiting) => record(gateway, payment, Seen::InNoBlock).await,
+        Ok(Known::Mined {
+            block_number,
+            succeeded: true,
+        }) => record(gateway, payment, Seen::InBlock(block_number)).await,
+        // Reverted, and not final yet.
+        Ok(Known::Mined { .. }) => (),
         Err(error) => {
             tracing::debug!(
                 error = with_causes(&error),
@@ -157,6 +166,43 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
                 "the chain could not be asked for a payment"
             );
         }
+    }
+}
+
+/// What a node says of a transaction that the index has not told of.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    InBlock(u64),
+    InNoBlock,
+}
+
+/// Writes down what the node says, where it is news. It decides nothing: the index does.
+async fn record(gateway: &Gateway, payment: &Payment, seen: Seen) {
+    let to = match (payment.status, seen) {
+        (PaymentStatus::Signed | PaymentStatus::Broadcast, Seen::InBlock(_)) => {
+            PaymentStatus::Included
+        }
+        (PaymentStatus::Included, Seen::InNoBlock) => PaymentStatus::Broadcast,
+        _ => return,
+    };
+    let recorded = async {
+        let (id, now) = (&payment.id, clock::now());
+        let mut change = gateway.ledger.write().await?;
+        let taken = match seen {
+            Seen::InBlock(number) => transitions::include(&mut change, id, number, now).await?,
+            Seen::InNoBlock => transitions::exclude(&mut change, id, now).await?,
+        };
+        change.commit().await?;
+        Ok::<_, LedgerError>(taken)
+    };
+    match recorded.await {
+        Ok(true) => gateway.metrics.stepped_to(to),
+        Ok(false) => (),
+        Err(error) => tracing::warn!(
+            error = with_causes(&error),
+            payment = payment.id,
+            "what the node says of a payment is not recorded yet"
+        ),
     }
 }
 
@@ -174,10 +220,10 @@ async fn fail_reverted(
     };
     let id = &one.payment.id;
     let mut change = gateway.ledger.write().await?;
-    let failed = transitions::fail_reverted(&mut change, id, &failure, clock::now()).await?;
+    let failed = transitions::revert(&mut change, id, &failure, clock::now()).await?;
     change.commit().await?;
     if failed {
-        gateway.metrics.stepped_to(PaymentStatus::Failed);
+        gateway.metrics.stepped_to(PaymentStatus::Reverted);
         gateway.metrics.failed(failure.code);
         gateway.waiters.wake(id);
     }

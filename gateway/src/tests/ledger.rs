@@ -16,8 +16,9 @@ use crate::{
         agents, held,
         payments::{self, Failure, Payment, Place},
         quotes::{self, Quote},
+        steps,
         transitions::{self, Signed},
-        workspaces,
+        under_way, workspaces,
     },
     policy::{
         Spent,
@@ -69,19 +70,17 @@ async fn prepare(conn: &mut SqliteConnection) {
 }
 
 async fn reserve(conn: &mut SqliteConnection, payment: &Payment) {
-    let quote_id = format!("qt_{}", payment.id);
     let quote = Quote {
-        id: quote_id.clone(),
+        id: format!("qt_{}", payment.id),
         workspace_id: "ws".into(),
         agent_id: "ag".into(),
         invoice: payment.invoice.clone(),
         network: Network::DEVNET,
+        created_at: noon(),
         expires_at: noon(),
     };
-    quotes::insert(conn, &quote, None, None, noon())
-        .await
-        .unwrap();
-    transitions::create(conn, payment, &quote_id).await.unwrap();
+    quotes::insert(conn, &quote, None, None).await.unwrap();
+    transitions::create(conn, payment, &quote).await.unwrap();
 }
 
 async fn sign(conn: &mut SqliteConnection, id: &str, nonce: u64) -> bool {
@@ -126,7 +125,7 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
             .unwrap()
     );
     assert!(
-        !transitions::fail_reverted(&mut conn, id, &failure(), noon())
+        !transitions::revert(&mut conn, id, &failure(), noon())
             .await
             .unwrap()
     );
@@ -147,7 +146,7 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
     );
     // Settled is not failed and not sent again by itself; only a reorg takes it back.
     assert!(
-        !transitions::fail_reverted(&mut conn, id, &failure(), noon())
+        !transitions::revert(&mut conn, id, &failure(), noon())
             .await
             .unwrap()
     );
@@ -159,12 +158,12 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
         (PaymentStatus::Broadcast, None, None)
     );
     assert!(
-        transitions::fail_reverted(&mut conn, id, &failure(), noon())
+        transitions::revert(&mut conn, id, &failure(), noon())
             .await
             .unwrap()
     );
     for refused in [
-        transitions::fail_reverted(&mut conn, id, &failure(), noon()).await,
+        transitions::revert(&mut conn, id, &failure(), noon()).await,
         transitions::settle(&mut conn, id, PLACE, "proof", noon()).await,
         transitions::unsettle(&mut conn, id, noon()).await,
         transitions::finalize(&mut conn, id).await,
@@ -215,19 +214,51 @@ async fn what_is_in_flight_is_what_the_block_has_not_mined() {
         .await
         .unwrap();
     let payer = Address::repeat_byte(1);
-    let in_flight = payments::in_flight(&mut conn, "ws", payer, 1)
+    let in_flight = under_way::in_flight(&mut conn, "ws", payer, 1)
         .await
         .unwrap();
     assert_eq!(in_flight.amount.base_units(), U256::from(2 + 3));
     assert_eq!(in_flight.gas_wei.base_units(), U256::from(20));
     // From another treasury nothing leaves, but the gas is the same spender's.
-    let other = payments::in_flight(&mut conn, "ws", Address::repeat_byte(2), 1)
+    let other = under_way::in_flight(&mut conn, "ws", Address::repeat_byte(2), 1)
         .await
         .unwrap();
     assert_eq!(
         (other.amount, other.gas_wei),
         (Amount::ZERO, in_flight.gas_wei)
     );
+}
+
+#[tokio::test]
+async fn every_step_is_kept_with_its_time_and_reason() {
+    let house = House::new().await;
+    let mut conn = house.gateway.ledger.write().await.unwrap();
+    prepare(&mut conn).await;
+    reserve(&mut conn, &payment(1, noon())).await;
+    let later = noon().saturating_add(SignedDuration::from_secs(5)).unwrap();
+    assert!(sign(&mut conn, "pay_1", 7).await);
+    transitions::broadcast(&mut conn, "pay_1", noon())
+        .await
+        .unwrap();
+    transitions::settle(&mut conn, "pay_1", PLACE, "proof", later)
+        .await
+        .unwrap();
+    let history = steps::of_payment(&mut conn, "pay_1").await.unwrap();
+    let statuses: Vec<&str> = history.iter().map(|step| step.status.as_str()).collect();
+    assert_eq!(
+        statuses,
+        [
+            "quoted",
+            "reserved",
+            "signed",
+            "broadcast",
+            "included",
+            "settled"
+        ]
+    );
+    assert!(history[2].reason.contains("nonce 7"), "{history:?}");
+    assert_eq!(history[5].at, later);
+    assert!(history.iter().all(|step| !step.reason.is_empty()));
 }
 
 /// Windows of a policy that asks for everything that can be held.
@@ -300,7 +331,7 @@ proptest! {
                     2 => { transitions::settle(&mut conn, &id, PLACE, "proof", at).await.unwrap(); }
                     3 => { transitions::unsettle(&mut conn, &id, at).await.unwrap(); }
                     4 => { transitions::fail_unsigned(&mut conn, &id, &failure(), at).await.unwrap(); }
-                    5 => { transitions::fail_reverted(&mut conn, &id, &failure(), at).await.unwrap(); }
+                    5 => { transitions::revert(&mut conn, &id, &failure(), at).await.unwrap(); }
                     _ => (),
                 }
                 let of = payment(number, at);

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bad_input;
+mod check;
 mod directory;
 mod documents;
 mod issued;

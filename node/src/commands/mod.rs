@@ -21,6 +21,9 @@ pub(crate) mod agent;
 /// Flags that spell out a policy.
 pub(crate) mod policy;
 
+/// `x402 ledger check`.
+pub(crate) mod ledger;
+
 /// `x402 approval …`.
 pub(crate) mod approval;
 

@@ -208,4 +208,21 @@ pub struct PaymentView {
     /// When its status last changed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: Timestamp,
+    /// Every step that it has taken, in order; of one payment, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PaymentStep>,
+}
+
+/// One step of a payment's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentStep {
+    /// The status stepped to.
+    pub status: PaymentStatus,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
 }

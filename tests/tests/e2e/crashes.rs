@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use x402_schemas::{index::Change, transfer::TransferKind};
 use x402_tests::{
-    raw,
+    ledger, raw,
     shared::run,
     world::{PATIENCE, World, amount, eventually, secret},
 };
@@ -21,11 +21,11 @@ use crate::EXE;
 const PAYMENTS: usize = 12;
 
 /// A process that does not outlive its test, however that ends.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -38,7 +38,8 @@ impl Drop for Process {
     }
 }
 
-async fn start(world: &World) -> Process {
+/// Runs the world's services in a process of their own.
+pub(crate) async fn start(world: &World) -> Process {
     let mut command = world.node_command(EXE);
     let process = Process(command.stdout(Stdio::null()).spawn().unwrap());
     let ready = format!("http://{}/readyz", world.stack.admin);
@@ -128,6 +129,7 @@ fn a_restart_resolves_every_payment_in_flight_and_pays_none_twice() {
             amount("0.6"),
             "reserved and spent are what moved"
         );
+        ledger::assert_adds_up(&world, EXE);
         node.kill();
     });
 }

@@ -12,6 +12,12 @@ mod purchase;
 /// Every way in which a payment is refused before money moves.
 mod denials;
 
+/// Policies from the command line: approvals, pauses, dry runs.
+mod policies;
+
+/// Many agents at once on limits that fit a few of them.
+mod races;
+
 /// Every way in which a proof is refused.
 mod refusals;
 

@@ -68,7 +68,11 @@ fn outcome(status: PaymentStatus, changes: &[Change], finalized: u64) -> Option<
 
 #[test]
 fn the_payments_own_transfer_settles_it() {
-    for status in [PaymentStatus::Signed, PaymentStatus::Broadcast] {
+    for status in [
+        PaymentStatus::Signed,
+        PaymentStatus::Broadcast,
+        PaymentStatus::Included,
+    ] {
         let step = outcome(status, &[Change::Added(transfer())], 0);
         assert_eq!(step, Some(Step::Settle(place(&transfer()))));
     }
