@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -25,6 +26,7 @@ use x402_service::{
 
 use crate::{
     gateway::{Gateway, checked_name},
+    idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
         agents::{self, AgentRow},
@@ -39,22 +41,28 @@ const MAX_AGENTS: i64 = 10_000;
 
 /// Makes an agent. Without a policy it may pay nothing.
 #[utoipa::path(post, path = "/agents", tag = "owner", request_body = CreateAgent,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = AgentCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
-        (status = 409, body = ErrorBody, description = "TOO_MANY"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateAgent>,
-) -> Result<(StatusCode, Json<AgentCreated>), Problem> {
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /agents", &request, now)?;
     let name = checked_name(&request.name)?;
     request.policy.as_ref().map_or(Ok(()), check)?;
     let agent_id = random_id("ag").map_err(LedgerError::from)?;
-    let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     if agents::count(&mut change, &owner.workspace_id).await? >= MAX_AGENTS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -73,12 +81,15 @@ pub(crate) async fn create(
     )
     .await?;
     let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
-    change.commit().await.map_err(LedgerError::from)?;
     let created = AgentCreated {
         agent_id,
         api_key: key.expose(),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::CREATED, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// All agents, revoked ones included, oldest first.
@@ -171,27 +182,38 @@ async fn set_paused(
 }
 
 /// Gives an agent a new key; the old one ends at once.
-#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = AgentCreated),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     Path(id): Path<String>,
-) -> Result<Json<AgentCreated>, Problem> {
+) -> Result<Response, Problem> {
     let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /agents/rotate", &id, now)?;
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     let agent = standing(&mut change, &owner, &id).await?;
     api_keys::end_of_agent(&mut change, &agent.id, now).await?;
     let key = new_key(&gateway, &mut change, &owner, &agent.id, now).await?;
-    change.commit().await.map_err(LedgerError::from)?;
-    Ok(Json(AgentCreated {
+    let created = AgentCreated {
         agent_id: agent.id,
         api_key: key.expose(),
-    }))
+    };
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::OK, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// Ends an agent and all of its keys at once. What it has under way is still driven to its end.

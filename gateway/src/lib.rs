@@ -13,6 +13,9 @@ pub mod routes;
 /// Who is asking, from the `Authorization` header.
 mod principal;
 
+/// Whether it was asked before, from the `Idempotency-Key` header.
+mod idempotency;
+
 /// Owners' side: workspaces and their budgets.
 mod workspaces;
 

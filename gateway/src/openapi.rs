@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 18] = [
+const ERROR_CODES: [(&str, &str); 19] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -34,6 +34,10 @@ const ERROR_CODES: [(&str, &str); 18] = [
     (
         "NOT_AWAITING_APPROVAL",
         "the payment does not, or no longer, wait for an owner",
+    ),
+    (
+        "IDEMPOTENCY_KEY_REUSED",
+        "the Idempotency-Key was used for another request",
     ),
     ("TOO_MANY", "a bound of the workspace is reached"),
     (

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::Timestamp;
 use x402_schemas::{
     api::{
@@ -20,6 +20,7 @@ use x402_service::{
 
 use crate::{
     gateway::{Gateway, checked_name},
+    idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
@@ -32,22 +33,29 @@ use crate::{
 
 /// Makes a workspace and its owner's key.
 #[utoipa::path(post, path = "/workspaces", tag = "operator", request_body = CreateWorkspace,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = WorkspaceCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED: not the operator's token"),
+        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("operator" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     Operator: Operator,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateWorkspace>,
-) -> Result<(StatusCode, Json<WorkspaceCreated>), Problem> {
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let attempt = key.attempt("operator", "POST /workspaces", &request, now)?;
     let name = checked_name(&request.name)?;
     let workspace_id = random_id("ws").map_err(LedgerError::from)?;
     let key = ApiKey::generate(KeyKind::Owner).map_err(LedgerError::from)?;
     let hash = key.hash(&gateway.key_pepper);
-    let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     workspaces::insert(
         &mut change,
         &workspace_id,
@@ -65,12 +73,15 @@ pub(crate) async fn create(
         now,
     )
     .await?;
-    change.commit().await.map_err(LedgerError::from)?;
     let created = WorkspaceCreated {
         workspace_id,
         api_key: key.expose(),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::CREATED, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// The owner's workspace, with what its agents spent in this UTC month.

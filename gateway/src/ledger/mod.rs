@@ -52,6 +52,9 @@ pub(crate) mod held;
 /// Whether all of it adds up.
 pub mod check;
 
+/// What was asked with an idempotency key.
+pub(crate) mod idempotency_keys;
+
 /// Proof keys.
 pub(crate) mod proof_keys;
 

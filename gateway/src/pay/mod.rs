@@ -44,6 +44,7 @@ use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem}
 
 use crate::{
     gateway::Gateway,
+    idempotency::{IdempotencyError, IdempotencyKey},
     ledger::{
         LedgerError,
         payments::{Failure, Payment},
@@ -63,6 +64,8 @@ pub(crate) enum PayError {
     LongWait,
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    #[error("the request cannot be told from others")]
+    Idempotency(#[from] IdempotencyError),
     #[error("the gateway is stopping; ask again")]
     Stopping,
 }
@@ -72,6 +75,7 @@ impl IntoResponse for PayError {
         match self {
             Self::LongWait => Problem::invalid(self.to_string()).into_response(),
             Self::Ledger(error) => Problem::from(error).into_response(),
+            Self::Idempotency(error) => Problem::from(error).into_response(),
             Self::Stopping => {
                 Problem::unavailable("STOPPING", "the gateway is stopping; ask again", &self)
                     .into_response()
@@ -83,6 +87,7 @@ impl IntoResponse for PayError {
 /// Pay what was quoted. Repeating it, for the same quote or for another quote of the same invoice and
 /// terms, never pays twice: it answers with the one payment there is.
 #[utoipa::path(post, path = "/pay", tag = "agent", request_body = PayRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "With another body it is refused for a day")),
     responses(
         (status = 200, body = PaySettled),
         (status = 202, body = PayPending, description = "Under way, or APPROVAL_REQUIRED: ask GET /payments/{id}, or POST /pay again"),
@@ -90,7 +95,8 @@ impl IntoResponse for PayError {
             APPROVAL_REJECTED"),
         (status = 404, body = PayFailed, description = "QUOTE_NOT_FOUND"),
         (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, TOKEN_PAUSED, \
-            ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again"),
+            ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again; \
+            IDEMPOTENCY_KEY_REUSED"),
         (status = 410, body = PayFailed, description = "QUOTE_EXPIRED, APPROVAL_EXPIRED"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
@@ -98,6 +104,7 @@ impl IntoResponse for PayError {
 pub(crate) async fn pay(
     State(gateway): State<Arc<Gateway>>,
     agent: Agent,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<PayRequest>,
 ) -> Result<Response, PayError> {
     let wait = request.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
@@ -105,6 +112,7 @@ pub(crate) async fn pay(
         return Err(PayError::LongWait);
     }
     let deadline = Instant::now().checked_add(wait);
+    let attempt = key.attempt(&agent.agent_id, "POST /pay", &request, clock::now())?;
     let slot = Arc::clone(&gateway.sending_slots)
         .acquire_owned()
         .await
@@ -112,7 +120,7 @@ pub(crate) async fn pay(
     let (reserved, reservation) = tokio::sync::oneshot::channel();
     let driver = Arc::clone(&gateway);
     gateway.sending.spawn(async move {
-        let reservation = reserve::reserve(&driver, &agent, &request.quote_id).await;
+        let reservation = reserve::reserve(&driver, &agent, &attempt, &request.quote_id).await;
         let new = match &reservation {
             Ok(Reservation::New(payment)) => {
                 driver.metrics.stepped_to(payment.status);

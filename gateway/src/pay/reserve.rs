@@ -11,6 +11,7 @@ use x402_service::{api_key::random_id, clock};
 
 use crate::{
     gateway::Gateway,
+    idempotency::{Attempt, IdempotencyError},
     ledger::{
         LedgerError,
         payments::{self, Failure, Payment},
@@ -40,18 +41,31 @@ pub(crate) enum Reservation {
 pub(crate) async fn reserve(
     gateway: &Gateway,
     agent: &Agent,
+    attempt: &Attempt,
+    quote_id: &str,
+) -> Result<Reservation, IdempotencyError> {
+    let mut change = gateway.ledger.write().await?;
+    attempt.bind(&mut change).await?;
+    let reservation = reserve_in(gateway, &mut change, agent, quote_id).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(reservation)
+}
+
+async fn reserve_in(
+    gateway: &Gateway,
+    change: &mut SqliteConnection,
+    agent: &Agent,
     quote_id: &str,
 ) -> Result<Reservation, LedgerError> {
-    let mut change = gateway.ledger.write().await?;
     // Taken under the lock, so that a day ends for all payments in the same order.
     let now = clock::now();
-    let Some(quote) = quotes::find(&mut change, &agent.agent_id, quote_id).await? else {
+    let Some(quote) = quotes::find(change, &agent.agent_id, quote_id).await? else {
         return Ok(Reservation::Refused(PaymentFailure::QuoteNotFound));
     };
-    if let Some(payment) = payments::of_quote(&mut change, &quote.id).await? {
+    if let Some(payment) = payments::of_quote(change, &quote.id).await? {
         return Ok(Reservation::Known(payment));
     }
-    let existing = payments::of_invoice(&mut change, &agent.workspace_id, &quote.invoice).await?;
+    let existing = payments::of_invoice(change, &agent.workspace_id, &quote.invoice).await?;
     if let Some(payment) = existing
         && payment.invoice == quote.invoice
         && payment.agent_id == agent.agent_id
@@ -67,11 +81,10 @@ pub(crate) async fn reserve(
         network: quote.network,
         now,
     };
-    let decision = standing::decide(&mut change, gateway.network, question).await?;
-    let decision = bounded(&mut change, agent, decision).await?;
+    let decision = standing::decide(change, gateway.network, question).await?;
+    let decision = bounded(change, agent, decision).await?;
     let payment = payment(gateway, &quote, decision, now)?;
-    transitions::create(&mut change, &payment, &quote).await?;
-    change.commit().await?;
+    transitions::create(change, &payment, &quote).await?;
     Ok(Reservation::New(payment))
 }
 

@@ -2,13 +2,9 @@ use jiff::Timestamp;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
 
 use super::*;
-use crate::{
-    ledger::{
-        held::{self, Span},
-        payments::Payment,
-    },
-    pay::reserve::{self, Reservation},
-    principal::Agent,
+use crate::ledger::{
+    held::{self, Span},
+    payments::Payment,
 };
 
 const RACERS: usize = 60;
@@ -33,7 +29,7 @@ async fn race(house: &House, who: &Agent, quotes: Vec<String>) -> Vec<Reservatio
         .into_iter()
         .map(|quote| {
             let (gateway, who) = (Arc::clone(&house.gateway), who.clone());
-            tokio::spawn(async move { reserve::reserve(&gateway, &who, &quote).await.unwrap() })
+            tokio::spawn(async move { reserve(&gateway, &who, &quote).await })
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -127,9 +123,7 @@ async fn the_same_invoice_with_other_terms_or_by_another_agent_is_a_duplicate() 
     let who = principal(&owner, &agent);
     let (_, first) = house.quote(&agent.key, "inv_1", "0.05").await;
     let (_, dearer) = house.quote(&agent.key, "inv_1", "0.06").await;
-    let outcome = reserve::reserve(&house.gateway, &who, &text(&first, "quoteId"))
-        .await
-        .unwrap();
+    let outcome = reserve(&house.gateway, &who, &text(&first, "quoteId")).await;
     assert!(is_new(&outcome));
     for (key, amount) in [(&agent.key, "0.06"), (&sibling.key, "0.05")] {
         let (status, body) = house.quote(key, "inv_1", amount).await;
@@ -274,9 +268,7 @@ async fn what_was_reserved_when_the_process_died_is_released_at_the_next_start()
     let agent = house.agent(&owner, policy("1", "100", "100")).await;
     let who = principal(&owner, &agent);
     let (_, quote) = house.quote(&agent.key, "inv_1", "0.05").await;
-    reserve::reserve(&house.gateway, &who, &text(&quote, "quoteId"))
-        .await
-        .unwrap();
+    reserve(&house.gateway, &who, &text(&quote, "quoteId")).await;
     let released =
         crate::settle::recover::release_unsigned(&house.gateway, jiff::SignedDuration::ZERO).await;
     assert_eq!(released.unwrap(), 1);

@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod directory;
 mod documents;
+mod idempotency;
 mod issued;
 mod ledger;
 mod limits;
@@ -34,9 +35,15 @@ use crate::{
     chain::Chain,
     directory::{FULL_LEASE, Followers},
     gateway::Gateway,
+    idempotency::{AnswerCipher, IdempotencyKey},
     ledger::Ledger,
     metrics::GatewayMetrics,
-    pay::{lane::Lanes, wait::Waiters},
+    pay::{
+        lane::Lanes,
+        reserve::{self, Reservation},
+        wait::Waiters,
+    },
+    principal::Agent,
     proofs::Proofs,
     routes,
     seed::Seed,
@@ -77,6 +84,7 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            answers: AnswerCipher::of(&seed).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
@@ -172,6 +180,15 @@ impl House {
         self.send("POST", "/quote", key, quote_of(invoice_id, amount))
             .await
     }
+}
+
+/// Asks to pay a quote and leaves what comes of it undriven.
+async fn reserve(gateway: &Gateway, who: &Agent, quote_id: &str) -> Reservation {
+    let key = IdempotencyKey::default();
+    let attempt = key.attempt(&who.agent_id, "POST /pay", &quote_id, clock::now());
+    reserve::reserve(gateway, who, &attempt.unwrap(), quote_id)
+        .await
+        .unwrap()
 }
 
 fn text(body: &Value, field: &str) -> String {
