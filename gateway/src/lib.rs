@@ -79,6 +79,9 @@ mod spender;
 /// What a request shares with all others.
 mod gateway;
 
+/// Points at which a test lets the process die.
+mod fault;
+
 /// What the gateway reports about itself.
 pub mod metrics;
 

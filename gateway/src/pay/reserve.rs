@@ -10,6 +10,7 @@ use x402_schemas::{
 use x402_service::{api_key::random_id, clock};
 
 use crate::{
+    fault,
     gateway::Gateway,
     idempotency::{Attempt, IdempotencyError},
     ledger::{
@@ -47,7 +48,9 @@ pub(crate) async fn reserve(
     let mut change = gateway.ledger.write().await?;
     attempt.bind(&mut change).await?;
     let reservation = reserve_in(gateway, &mut change, agent, quote_id).await?;
+    fault::point("reserving");
     change.commit().await.map_err(LedgerError::from)?;
+    fault::point("reserved");
     Ok(reservation)
 }
 

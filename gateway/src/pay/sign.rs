@@ -10,6 +10,7 @@ use x402_service::clock;
 
 use super::preflight::{self, Gas, Observed};
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
@@ -63,7 +64,9 @@ pub(crate) async fn sign(
         return Ok(None);
     }
     workspaces::set_next_nonce(&mut change, &payment.workspace_id, next_nonce).await?;
+    fault::point("signing");
     change.commit().await.map_err(LedgerError::from)?;
+    fault::point("signed");
     Ok(Some(transaction.raw))
 }
 

@@ -22,6 +22,7 @@ use x402_schemas::{
 use x402_service::{admin::Readiness, clock, logs::with_causes};
 
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
@@ -203,7 +204,9 @@ impl Follower {
                 taken.push((*payment, *step));
             }
         }
+        fault::point("settling");
         change.commit().await?;
+        fault::point("settled");
         if taken
             .iter()
             .any(|(_, step)| matches!(step, Step::Settle(_) | Step::Move(_)))
