@@ -2,6 +2,10 @@
 //! which only the tests' build has, there is nothing here.
 
 /// Dies here, as by `kill -9`, if a test has asked for that.
-pub(crate) fn point(name: &'static str) {
-    fail::fail_point!(name, |_| std::process::abort());
+macro_rules! point {
+    ($name:literal) => {
+        fail::fail_point!($name, |_| std::process::abort());
+    };
 }
+
+pub(crate) use point;

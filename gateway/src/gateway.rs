@@ -42,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) quote_ttl: SignedDuration,
     /// How long a payment waits for an owner's approval.
     pub(crate) approval_ttl: SignedDuration,
+    /// How long a payment waits for a block before more is bid for it.
+    pub(crate) stuck_after: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,

@@ -2,7 +2,9 @@
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use x402_schemas::{
     codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
@@ -36,6 +38,7 @@ pub struct GatewayMetrics {
     oldest_in_flight_seconds: IntGauge,
     settle_seconds: Histogram,
     broadcast_errors_total: IntCounterVec,
+    replacements_total: IntCounter,
     directory_seq: IntGauge,
 }
 
@@ -122,6 +125,14 @@ impl GatewayMetrics {
                 "x402_gateway_directory_seq",
                 "Number of the directory that verifiers follow.",
             )?,
+            replacements_total: {
+                let counter = IntCounter::new(
+                    "x402_gateway_replacements_total",
+                    "Transactions that were replaced by one that bids more.",
+                )?;
+                registry.register(Box::new(counter.clone()))?;
+                counter
+            },
             in_flight,
             settle_seconds,
         };
@@ -201,6 +212,10 @@ impl GatewayMetrics {
         self.broadcast_errors_total
             .with_label_values(&[kind.as_str()])
             .inc();
+    }
+
+    pub(crate) fn replaced(&self) {
+        self.replacements_total.inc();
     }
 
     pub(crate) fn directory_is_at(&self, seq: u64) {

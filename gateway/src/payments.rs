@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 use x402_schemas::{
+    amount::Amount,
     api::{ErrorBody, agent::PaymentView},
     network::Network,
 };
@@ -120,6 +121,7 @@ pub(crate) fn view(payment: Payment, network: Network) -> PaymentView {
         network,
         resource: payment.invoice.resource,
         tx_hash: payment.tx_hash,
+        gas_paid_wei: payment.gas_paid_wei.map(Amount::to_base_text),
         proof: payment.proof,
         error,
         message,

@@ -278,6 +278,7 @@ async fn assemble(
         issuer: config.issuer(),
         quote_ttl: SignedDuration::from_secs(i64::from(config.quote_ttl_seconds)),
         approval_ttl: SignedDuration::from_mins(i64::from(config.approval_ttl_minutes)),
+        stuck_after: SignedDuration::from_secs(i64::from(config.stuck_seconds)),
         proofs,
         followers,
         lanes: crate::pay::lane::Lanes::default(),

@@ -76,7 +76,8 @@ impl PaymentStatus {
             }
             Self::Reserved => matches!(next, Self::Signed | Self::Failed),
             Self::Signed => matches!(next, Self::Broadcast | Self::Included | Self::Reverted),
-            Self::Broadcast => matches!(next, Self::Included | Self::Reverted),
+            // To itself when its transaction is replaced by one that bids more.
+            Self::Broadcast => matches!(next, Self::Broadcast | Self::Included | Self::Reverted),
             // Back to broadcast by a reorg only.
             Self::Included => matches!(next, Self::Settled | Self::Reverted | Self::Broadcast),
             Self::Settled => matches!(next, Self::Broadcast),

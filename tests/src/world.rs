@@ -103,6 +103,13 @@ impl World {
         Self::start(shared, Some(chain), None).await
     }
 
+    /// A world on a chain of its own, with a flag of a service.
+    pub async fn on_own_chain_with(exe: &str, name: &str, flag: ServiceFlag) -> Self {
+        let shared = shared(exe).await;
+        let chain = shared.own_chain(name).await;
+        Self::start(shared, Some(chain), Some(flag)).await
+    }
+
     async fn start(
         shared: &'static Shared,
         own_chain: Option<Chain>,

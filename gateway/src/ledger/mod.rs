@@ -37,6 +37,9 @@ pub(crate) mod payments;
 /// Payments short of their end.
 pub(crate) mod under_way;
 
+/// Payments: transactions that were replaced.
+pub(crate) mod replaced;
+
 /// Payments: every step from one status to the next.
 pub(crate) mod transitions;
 

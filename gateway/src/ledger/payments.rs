@@ -6,7 +6,7 @@ use std::fmt;
 use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
-use x402_schemas::{codes::PaymentError, invoice::Invoice, payment::PaymentStatus};
+use x402_schemas::{amount::Amount, codes::PaymentError, invoice::Invoice, payment::PaymentStatus};
 
 use super::{LedgerError, columns};
 
@@ -28,8 +28,10 @@ pub(crate) struct Payment {
     pub(crate) approval_until: Option<Timestamp>,
     /// The treasury, once signed.
     pub(crate) payer: Option<Address>,
-    /// The transaction, once signed.
+    /// The newest transaction, once signed; the one in the block, once settled.
     pub(crate) tx_hash: Option<B256>,
+    /// What the transaction cost in gas, in wei, once that is known.
+    pub(crate) gas_paid_wei: Option<Amount>,
     /// Where the index has the transfer, once settled.
     pub(crate) place: Option<Place>,
     pub(crate) proof: Option<String>,
@@ -53,6 +55,7 @@ impl fmt::Display for Failure {
 /// Where on the chain a transfer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    pub(crate) tx_hash: B256,
     pub(crate) block_number: u64,
     pub(crate) block_hash: B256,
     pub(crate) log_index: u32,
@@ -80,6 +83,7 @@ pub(super) struct Row {
     block_hash: Option<Vec<u8>>,
     log_index: Option<i64>,
     proof: Option<String>,
+    gas_paid_wei: Option<String>,
     created_at: i64,
     updated_at: i64,
 }
@@ -102,8 +106,10 @@ impl Row {
                 })
             })
             .transpose()?;
-        let place = match (self.block_number, self.block_hash, self.log_index) {
-            (Some(number), Some(hash), Some(log_index)) => Some(Place {
+        let tx_hash = self.tx_hash.as_deref().map(columns::hash).transpose()?;
+        let place = match (tx_hash, self.block_number, self.block_hash, self.log_index) {
+            (Some(tx_hash), Some(number), Some(hash), Some(log_index)) => Some(Place {
+                tx_hash,
                 block_number: columns::number(number)?,
                 block_hash: columns::hash(&hash)?,
                 log_index: u32::try_from(log_index)
@@ -127,7 +133,12 @@ impl Row {
             reserved_at: self.reserved_at.map(columns::time).transpose()?,
             approval_until: self.approval_until.map(columns::time).transpose()?,
             payer: self.payer.as_deref().map(columns::address).transpose()?,
-            tx_hash: self.tx_hash.as_deref().map(columns::hash).transpose()?,
+            tx_hash,
+            gas_paid_wei: self
+                .gas_paid_wei
+                .as_deref()
+                .map(columns::amount)
+                .transpose()?,
             place,
             proof: self.proof,
             created_at: columns::time(self.created_at)?,
@@ -183,6 +194,22 @@ pub(super) async fn set_status(
         .bind(status.as_str())
         .bind(now.as_millisecond())
         .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes what a payment's transaction cost in gas, unless it has another transaction by now.
+pub(crate) async fn set_gas_paid(
+    conn: &mut SqliteConnection,
+    id: &str,
+    tx_hash: B256,
+    wei: Amount,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE payments SET gas_paid_wei = ? WHERE id = ? AND tx_hash = ?")
+        .bind(columns::amount_text(wei))
+        .bind(id)
+        .bind(tx_hash.as_slice())
         .execute(conn)
         .await?;
     Ok(())

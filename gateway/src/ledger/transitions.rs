@@ -5,7 +5,7 @@
 //! ledger. Each function answers whether the step was taken: `false` means that the payment has moved
 //! on meanwhile, and nothing was written.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
@@ -15,7 +15,7 @@ use super::{
     payments::{self, Failure, Payment, Place},
     postings::{self, Account},
     quotes::Quote,
-    steps,
+    replaced, steps,
 };
 use crate::spender::SignedTransaction;
 
@@ -27,6 +27,15 @@ pub(crate) struct Signed<'a> {
     pub(crate) transaction: &'a SignedTransaction,
     /// The most that it may cost.
     pub(crate) gas_wei: Amount,
+}
+
+/// What takes the place of a payment's transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replacement<'a> {
+    pub(crate) transaction: &'a SignedTransaction,
+    /// The most that it may cost.
+    pub(crate) gas_wei: Amount,
+    pub(crate) max_fee_per_gas: u128,
 }
 
 /// Where a step leads, and why it is taken.
@@ -140,6 +149,46 @@ pub(crate) async fn broadcast(
     advance(conn, id, &[PaymentStatus::Signed], step).await
 }
 
+/// Broadcast → broadcast, with another transaction of the same nonce. Must be committed before that is
+/// sent anywhere. The one before is kept: a block may hold it after all.
+pub(crate) async fn replace(
+    conn: &mut SqliteConnection,
+    payment: &Payment,
+    replacement: Replacement<'_>,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let Replacement {
+        transaction,
+        gas_wei,
+        max_fee_per_gas,
+    } = replacement;
+    let id = &payment.id;
+    let unchanged = payments::find(conn, id)
+        .await?
+        .is_some_and(|found| found.tx_hash == payment.tx_hash);
+    let reason = format!(
+        "waited too long; replaced by {}, which bids {max_fee_per_gas} wei",
+        transaction.hash
+    );
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: &reason,
+        at: now,
+    };
+    if !unchanged || !advance(conn, id, &[PaymentStatus::Broadcast], step).await? {
+        return Ok(false);
+    }
+    replaced::keep(conn, id, now).await?;
+    sqlx::query("UPDATE payments SET raw_tx = ?, tx_hash = ?, gas_wei = ? WHERE id = ?")
+        .bind(transaction.raw.as_ref())
+        .bind(transaction.hash.as_slice())
+        .bind(columns::amount_text(gas_wei))
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(true)
+}
+
 /// Signed or broadcast → included: a node has it in a block, and the index will tell.
 pub(crate) async fn include(
     conn: &mut SqliteConnection,
@@ -189,6 +238,7 @@ pub(crate) async fn settle(
     if !advance(conn, id, &[PaymentStatus::Included], step).await? {
         return Ok(false);
     }
+    replaced::restore(conn, id, place.tx_hash, now).await?;
     sqlx::query(
         "UPDATE payments SET block_number = ?, block_hash = ?, log_index = ?, proof = ?, final = 0 WHERE id = ?",
     )
@@ -218,8 +268,8 @@ pub(crate) async fn unsettle(
         return Ok(false);
     }
     sqlx::query(
-        "UPDATE payments SET block_number = NULL, block_hash = NULL, log_index = NULL, proof = NULL, final = 0 \
-         WHERE id = ?",
+        "UPDATE payments SET block_number = NULL, block_hash = NULL, log_index = NULL, proof = NULL, final = 0, \
+         gas_paid_wei = NULL WHERE id = ?",
     )
     .bind(id)
     .execute(conn)
@@ -254,6 +304,7 @@ pub(crate) async fn fail_unsigned(
 pub(crate) async fn revert(
     conn: &mut SqliteConnection,
     id: &str,
+    tx_hash: B256,
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
@@ -262,7 +313,11 @@ pub(crate) async fn revert(
         PaymentStatus::Broadcast,
         PaymentStatus::Included,
     ];
-    end(conn, id, &from, PaymentStatus::Reverted, failure, now).await
+    let ended = end(conn, id, &from, PaymentStatus::Reverted, failure, now).await?;
+    if ended {
+        replaced::restore(conn, id, tx_hash, now).await?;
+    }
+    Ok(ended)
 }
 
 /// Makes a payment void, with the reason.

@@ -1,7 +1,7 @@
 //! Payments short of their end: what waits for an owner, what recovery and settlement look after, what the
 //! chain's state does not show yet.
 
-use alloy::primitives::{Address, Bytes};
+use alloy::primitives::{Address, B256, Bytes};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
@@ -9,6 +9,7 @@ use x402_schemas::{amount::Amount, payment::PaymentStatus};
 use super::{
     LedgerError, columns,
     payments::{Payment, Row, read_all},
+    replaced,
 };
 
 /// What is under way from one spender and not yet part of the chain's state at some block.
@@ -20,11 +21,22 @@ pub(crate) struct InFlight {
     pub(crate) gas_wei: Amount,
 }
 
-/// A signed payment whose transaction may have to be sent again.
+/// A signed payment that the index has not settled.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsettled {
     pub(crate) payment: Payment,
+    /// Its newest transaction, which may have to be sent again.
     pub(crate) raw: Bytes,
+    /// Those before it, newest first.
+    pub(crate) replaced: Vec<B256>,
+}
+
+/// A payment that a change of the index may concern.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) payment: Payment,
+    /// Every transaction that it has had.
+    pub(crate) hashes: Vec<B256>,
 }
 
 /// The workspace's payments that wait for an approval, oldest first.
@@ -78,16 +90,19 @@ pub(crate) async fn unsettled(
         "SELECT * FROM payments WHERE status IN ('signed', 'broadcast', 'included') ORDER BY workspace_id, nonce LIMIT ?",
     )
     .bind(limit)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let mut replaced = replaced::of_watched(conn).await?;
     rows.into_iter()
         .map(|mut row| {
             let raw = row
                 .raw_tx
                 .take()
                 .ok_or(LedgerError::Unreadable("signed transaction"))?;
+            let payment = row.read()?;
             Ok(Unsettled {
-                payment: row.read()?,
+                replaced: replaced.remove(&payment.id).unwrap_or_default(),
+                payment,
                 raw: raw.into(),
             })
         })
@@ -95,7 +110,7 @@ pub(crate) async fn unsettled(
 }
 
 /// Every payment that a change of the index may concern: signed, or settled in a block not yet final.
-pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Payment>, LedgerError> {
+pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Watched>, LedgerError> {
     let mut payments = read_all(
         sqlx::query_as(
             "SELECT * FROM payments WHERE status IN ('signed', 'broadcast', 'included') ORDER BY created_at",
@@ -105,10 +120,32 @@ pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Payment>,
     )?;
     payments.extend(read_all(
         sqlx::query_as("SELECT * FROM payments WHERE status = 'settled' AND final = 0")
-            .fetch_all(conn)
+            .fetch_all(&mut *conn)
             .await?,
     )?);
-    Ok(payments)
+    let mut replaced = replaced::of_watched(conn).await?;
+    let watch = |payment: Payment| {
+        let mut hashes = replaced.remove(&payment.id).unwrap_or_default();
+        hashes.extend(payment.tx_hash);
+        Watched { payment, hashes }
+    };
+    Ok(payments.into_iter().map(watch).collect())
+}
+
+/// Payments that have ended on the chain since a moment and whose gas is not recorded yet.
+pub(crate) async fn unpriced(
+    conn: &mut SqliteConnection,
+    since: Timestamp,
+    limit: u32,
+) -> Result<Vec<Payment>, LedgerError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM payments WHERE status IN ('settled', 'reverted') AND gas_paid_wei IS NULL AND updated_at >= ? LIMIT ?",
+    )
+    .bind(since.as_millisecond())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    read_all(rows)
 }
 
 /// Payments that are reserved, and not signed, since before `since`: nobody is sending them.

@@ -15,7 +15,7 @@ use crate::{
 /// Hands a payment's transaction over, the first time or again.
 pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
     let sent = gateway.chain.send(raw).await;
-    fault::point("sent");
+    fault::point!("sent");
     match sent {
         Sent::Taken | Sent::NonceUsed(_) => {
             if let Err(error) = mark_taken(gateway, payment_id).await {
@@ -49,7 +49,7 @@ async fn mark_taken(gateway: &Gateway, payment_id: &str) -> Result<(), LedgerErr
     let mut change = gateway.ledger.write().await?;
     let moved = transitions::broadcast(&mut change, payment_id, clock::now()).await?;
     change.commit().await?;
-    fault::point("broadcast");
+    fault::point!("broadcast");
     if moved {
         gateway.metrics.stepped_to(PaymentStatus::Broadcast);
     }

@@ -18,6 +18,9 @@ mod sign;
 /// Handing signed bytes over, the first time and again.
 pub(crate) mod broadcast;
 
+/// Bidding higher for what waits too long.
+pub(crate) mod replace;
+
 /// Waiting for settlement without asking the ledger over and over.
 pub(crate) mod wait;
 

@@ -48,9 +48,9 @@ pub(crate) async fn reserve(
     let mut change = gateway.ledger.write().await?;
     attempt.bind(&mut change).await?;
     let reservation = reserve_in(gateway, &mut change, agent, quote_id).await?;
-    fault::point("reserving");
+    fault::point!("reserving");
     change.commit().await.map_err(LedgerError::from)?;
-    fault::point("reserved");
+    fault::point!("reserved");
     Ok(reservation)
 }
 
@@ -144,6 +144,7 @@ fn payment(
         approval_until,
         payer: None,
         tx_hash: None,
+        gas_paid_wei: None,
         place: None,
         proof: None,
         created_at: now,

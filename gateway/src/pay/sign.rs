@@ -64,9 +64,9 @@ pub(crate) async fn sign(
         return Ok(None);
     }
     workspaces::set_next_nonce(&mut change, &payment.workspace_id, next_nonce).await?;
-    fault::point("signing");
+    fault::point!("signing");
     change.commit().await.map_err(LedgerError::from)?;
-    fault::point("signed");
+    fault::point!("signed");
     Ok(Some(transaction.raw))
 }
 

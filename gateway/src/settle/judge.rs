@@ -7,7 +7,7 @@ use x402_schemas::{
     transfer::{Transfer, TransferKind},
 };
 
-use crate::ledger::payments::{Payment, Place};
+use crate::ledger::{payments::Place, under_way::Watched};
 
 /// What to do with a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +22,18 @@ pub(crate) enum Step {
     Finalize,
 }
 
-/// Judges one payment by the changes of its transaction that the index has committed.
+/// Judges one payment by the changes of its transactions that the index has committed.
 pub(crate) fn judge(
-    payment: &Payment,
+    watched: &Watched,
     changes: &[Change],
     token: Address,
     finalized: u64,
 ) -> Option<Step> {
+    let payment = &watched.payment;
     let standing = changes
         .iter()
         .filter_map(|change| match change {
-            Change::Added(transfer) if pays(transfer, payment, token) => Some(place(transfer)),
+            Change::Added(transfer) if pays(transfer, watched, token) => Some(place(transfer)),
             Change::Added(_) | Change::Removed(_) => None,
         })
         .max_by_key(|place| place.block_number);
@@ -75,10 +76,10 @@ pub(crate) fn judge(
     }
 }
 
-fn pays(transfer: &Transfer, payment: &Payment, token: Address) -> bool {
+fn pays(transfer: &Transfer, Watched { payment, hashes }: &Watched, token: Address) -> bool {
     transfer.kind == TransferKind::Payment
         && transfer.token == token
-        && Some(transfer.id.tx_hash) == payment.tx_hash
+        && hashes.contains(&transfer.id.tx_hash)
         && Some(transfer.from) == payment.payer
         && transfer.to == payment.invoice.pay_to
         && transfer.amount == payment.invoice.amount
@@ -87,6 +88,7 @@ fn pays(transfer: &Transfer, payment: &Payment, token: Address) -> bool {
 
 fn place(transfer: &Transfer) -> Place {
     Place {
+        tx_hash: transfer.id.tx_hash,
         block_number: transfer.block_number,
         block_hash: transfer.block_hash,
         log_index: transfer.id.log_index,

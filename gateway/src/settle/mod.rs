@@ -9,6 +9,9 @@ pub(crate) mod judge;
 /// Sending again, finding final reverts, releasing what was never signed.
 pub(crate) mod recover;
 
+/// What the transactions of ended payments cost.
+mod gas;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
@@ -155,7 +158,7 @@ impl Follower {
         };
         let hashes: Vec<B256> = watched
             .iter()
-            .filter_map(|payment| payment.tx_hash)
+            .flat_map(|one| one.hashes.iter().copied())
             .collect();
         if hashes.is_empty() {
             return Ok(());
@@ -164,14 +167,14 @@ impl Follower {
         let token = self.gateway.chain.token();
         let steps: Vec<(&Payment, Step)> = watched
             .iter()
-            .filter_map(|payment| {
+            .filter_map(|one| {
                 let its: Vec<Change> = changes
                     .iter()
-                    .filter(|change| Some(change.transfer().id.tx_hash) == payment.tx_hash)
+                    .filter(|change| one.hashes.contains(&change.transfer().id.tx_hash))
                     .copied()
                     .collect();
-                let step = judge::judge(payment, &its, token, tip.finalized)?;
-                Some((payment, step))
+                let step = judge::judge(one, &its, token, tip.finalized)?;
+                Some((&one.payment, step))
             })
             .collect();
         for some in steps.chunks(MAX_STEPS) {
@@ -204,9 +207,9 @@ impl Follower {
                 taken.push((*payment, *step));
             }
         }
-        fault::point("settling");
+        fault::point!("settling");
         change.commit().await?;
-        fault::point("settled");
+        fault::point!("settled");
         if taken
             .iter()
             .any(|(_, step)| matches!(step, Step::Settle(_) | Step::Move(_)))

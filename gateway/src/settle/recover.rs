@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use alloy::primitives::B256;
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
 use x402_schemas::{
@@ -12,9 +13,9 @@ use x402_schemas::{
 };
 use x402_service::{clock, logs::with_causes};
 
-use super::RoundError;
+use super::{RoundError, gas};
 use crate::{
-    chain::Known,
+    chain::{ChainError, Known},
     gateway::Gateway,
     ledger::{
         LedgerError,
@@ -22,7 +23,7 @@ use crate::{
         transitions,
         under_way::{self, Unsettled},
     },
-    pay::broadcast,
+    pay::{broadcast, replace},
 };
 
 /// The most payments that are looked after in one round; the lowest nonces come first.
@@ -56,6 +57,7 @@ pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), R
             "the chain is slow; payments under way are looked after again in the next round"
         );
     }
+    gas::record(gateway).await?;
     Ok(())
 }
 
@@ -132,19 +134,16 @@ fn unapproved() -> Failure {
 
 async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
     let payment = &one.payment;
-    let Some(hash) = payment.tx_hash else {
-        return;
-    };
-    match gateway.chain.look_up(hash).await {
-        Ok(Known::No) => {
-            record(gateway, payment, Seen::InNoBlock).await;
-            broadcast::hand_over(gateway, &payment.id, &one.raw).await;
-        }
-        Ok(Known::Mined {
-            block_number,
-            succeeded: false,
-        }) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
-            if let Err(error) = fail_reverted(gateway, one, block_number).await {
+    match known(gateway, one).await {
+        Ok((
+            hash,
+            Known::Mined {
+                block_number,
+                succeeded: false,
+                ..
+            },
+        )) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
+            if let Err(error) = fail_reverted(gateway, one, hash, block_number).await {
                 tracing::warn!(
                     error = with_causes(&error),
                     payment = payment.id,
@@ -152,19 +151,65 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
                 );
             }
         }
-        Ok(Known::Waiting) => record(gateway, payment, Seen::InNoBlock).await,
-        Ok(Known::Mined {
-            block_number,
-            succeeded: true,
-        }) => record(gateway, payment, Seen::InBlock(block_number)).await,
+        Ok((
+            _,
+            Known::Mined {
+                block_number,
+                succeeded: true,
+                ..
+            },
+        )) => record(gateway, payment, Seen::InBlock(block_number)).await,
         // Reverted, and not final yet.
-        Ok(Known::Mined { .. }) => (),
+        Ok((_, Known::Mined { .. })) => (),
+        Ok((_, known @ (Known::No | Known::Waiting))) => {
+            record(gateway, payment, Seen::InNoBlock).await;
+            send_again(gateway, one, known).await;
+        }
         Err(error) => {
             tracing::debug!(
                 error = with_causes(&error),
                 payment = payment.id,
                 "the chain could not be asked for a payment"
             );
+        }
+    }
+}
+
+/// What the chain knows of a payment: of whichever of its transactions is in a block, or of the newest.
+async fn known(gateway: &Gateway, one: &Unsettled) -> Result<(B256, Known), ChainError> {
+    let mut newest = None;
+    for hash in one.payment.tx_hash.iter().chain(&one.replaced) {
+        let known = gateway.chain.look_up(*hash).await?;
+        if matches!(known, Known::Mined { .. }) {
+            return Ok((*hash, known));
+        }
+        newest.get_or_insert((*hash, known));
+    }
+    Ok(newest.unwrap_or((B256::ZERO, Known::No)))
+}
+
+/// Bids more for what waits too long; sends what the chain does not know.
+async fn send_again(gateway: &Gateway, one: &Unsettled, known: Known) {
+    let id = &one.payment.id;
+    match replace::replace_if_stuck(gateway, one).await {
+        Ok(Some(raw)) => {
+            tracing::info!(
+                payment = id,
+                "a payment waited too long; more is bid for it"
+            );
+            broadcast::hand_over(gateway, id, &raw).await;
+        }
+        Ok(None) if known == Known::No => broadcast::hand_over(gateway, id, &one.raw).await,
+        Ok(None) => (),
+        Err(error) => {
+            tracing::warn!(
+                error = with_causes(&error),
+                payment = id,
+                "a payment waits and no more can be bid for it"
+            );
+            if known == Known::No {
+                broadcast::hand_over(gateway, id, &one.raw).await;
+            }
         }
     }
 }
@@ -210,6 +255,7 @@ async fn record(gateway: &Gateway, payment: &Payment, seen: Seen) {
 async fn fail_reverted(
     gateway: &Gateway,
     one: &Unsettled,
+    tx_hash: B256,
     block_number: u64,
 ) -> Result<(), LedgerError> {
     let failure = Failure {
@@ -220,7 +266,7 @@ async fn fail_reverted(
     };
     let id = &one.payment.id;
     let mut change = gateway.ledger.write().await?;
-    let failed = transitions::revert(&mut change, id, &failure, clock::now()).await?;
+    let failed = transitions::revert(&mut change, id, tx_hash, &failure, clock::now()).await?;
     change.commit().await?;
     if failed {
         gateway.metrics.stepped_to(PaymentStatus::Reverted);

@@ -16,8 +16,8 @@ use crate::{
         agents, held,
         payments::{self, Failure, Payment, Place},
         quotes::{self, Quote},
-        steps,
-        transitions::{self, Signed},
+        replaced, steps,
+        transitions::{self, Replacement, Signed},
         under_way, workspaces,
     },
     policy::{
@@ -49,6 +49,7 @@ fn payment(number: u64, at: Timestamp) -> Payment {
         approval_until: None,
         payer: None,
         tx_hash: None,
+        gas_paid_wei: None,
         place: None,
         proof: None,
         created_at: at,
@@ -105,6 +106,7 @@ fn failure() -> Failure {
 }
 
 const PLACE: Place = Place {
+    tx_hash: B256::ZERO,
     block_number: 5,
     block_hash: B256::ZERO,
     log_index: 0,
@@ -125,7 +127,7 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
             .unwrap()
     );
     assert!(
-        !transitions::revert(&mut conn, id, &failure(), noon())
+        !transitions::revert(&mut conn, id, B256::ZERO, &failure(), noon())
             .await
             .unwrap()
     );
@@ -146,7 +148,7 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
     );
     // Settled is not failed and not sent again by itself; only a reorg takes it back.
     assert!(
-        !transitions::revert(&mut conn, id, &failure(), noon())
+        !transitions::revert(&mut conn, id, B256::ZERO, &failure(), noon())
             .await
             .unwrap()
     );
@@ -158,12 +160,12 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
         (PaymentStatus::Broadcast, None, None)
     );
     assert!(
-        transitions::revert(&mut conn, id, &failure(), noon())
+        transitions::revert(&mut conn, id, B256::ZERO, &failure(), noon())
             .await
             .unwrap()
     );
     for refused in [
-        transitions::revert(&mut conn, id, &failure(), noon()).await,
+        transitions::revert(&mut conn, id, B256::ZERO, &failure(), noon()).await,
         transitions::settle(&mut conn, id, PLACE, "proof", noon()).await,
         transitions::unsettle(&mut conn, id, noon()).await,
         transitions::finalize(&mut conn, id).await,
@@ -185,7 +187,7 @@ async fn the_ledger_itself_refuses_a_second_living_payment_of_an_invoice() {
     let insert = sqlx::query(
         "INSERT INTO payments SELECT ?, workspace_id, agent_id, 'qt_other', invoice_id, pay_to, amount, resource, memo, \
          status, NULL, NULL, reserved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, created_at, \
-         updated_at \
+         updated_at, NULL \
          FROM payments WHERE id = 'pay_1'",
     )
     .bind(&second.id)
@@ -261,6 +263,59 @@ async fn every_step_is_kept_with_its_time_and_reason() {
     assert!(history.iter().all(|step| !step.reason.is_empty()));
 }
 
+#[tokio::test]
+async fn every_transaction_that_a_payment_had_is_remembered_and_any_may_settle_it() {
+    let house = House::new().await;
+    let mut conn = house.gateway.ledger.write().await.unwrap();
+    prepare(&mut conn).await;
+    reserve(&mut conn, &payment(1, noon())).await;
+    let replace = async |conn: &mut SqliteConnection, hash: u8| {
+        let payment = payments::find(conn, "pay_1").await.unwrap().unwrap();
+        let transaction = SignedTransaction {
+            raw: Bytes::from(vec![hash]),
+            hash: B256::repeat_byte(hash),
+        };
+        let replacement = Replacement {
+            transaction: &transaction,
+            gas_wei: Amount::ZERO,
+            max_fee_per_gas: 1,
+        };
+        transitions::replace(conn, &payment, replacement, noon())
+            .await
+            .unwrap()
+    };
+    assert!(sign(&mut conn, "pay_1", 0).await);
+    let first = B256::from(U256::from(1));
+    // What no node has taken is not replaced, as it may not have been sent.
+    assert!(!replace(&mut conn, 7).await);
+    transitions::broadcast(&mut conn, "pay_1", noon())
+        .await
+        .unwrap();
+    assert!(replace(&mut conn, 7).await);
+    assert!(replace(&mut conn, 8).await);
+    let watched = under_way::watched(&mut conn).await.unwrap();
+    let mut hashes = watched[0].hashes.clone();
+    hashes.sort();
+    assert_eq!(hashes, [first, B256::repeat_byte(7), B256::repeat_byte(8)]);
+    // The second of the three is in the block.
+    let place = Place {
+        tx_hash: B256::repeat_byte(7),
+        ..PLACE
+    };
+    assert!(
+        transitions::settle(&mut conn, "pay_1", place, "proof", noon())
+            .await
+            .unwrap()
+    );
+    let settled = payments::find(&mut conn, "pay_1").await.unwrap().unwrap();
+    assert_eq!(
+        (settled.tx_hash, settled.place),
+        (Some(place.tx_hash), Some(place))
+    );
+    let others = replaced::of_watched(&mut conn).await.unwrap();
+    assert_eq!(others["pay_1"].len(), 2);
+}
+
 /// Windows of a policy that asks for everything that can be held.
 fn windows() -> Policy {
     let none = Amount::ZERO;
@@ -331,7 +386,7 @@ proptest! {
                     2 => { transitions::settle(&mut conn, &id, PLACE, "proof", at).await.unwrap(); }
                     3 => { transitions::unsettle(&mut conn, &id, at).await.unwrap(); }
                     4 => { transitions::fail_unsigned(&mut conn, &id, &failure(), at).await.unwrap(); }
-                    5 => { transitions::revert(&mut conn, &id, &failure(), at).await.unwrap(); }
+                    5 => { transitions::revert(&mut conn, &id, B256::ZERO, &failure(), at).await.unwrap(); }
                     _ => (),
                 }
                 let of = payment(number, at);

@@ -90,6 +90,7 @@ impl House {
             issuer: "http://gateway.test".to_owned(),
             quote_ttl: SignedDuration::from_mins(1),
             approval_ttl: SignedDuration::from_mins(60),
+            stuck_after: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),

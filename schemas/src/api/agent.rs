@@ -188,6 +188,9 @@ pub struct PaymentView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub tx_hash: Option<B256>,
+    /// What the transaction cost in gas, in wei, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_paid_wei: Option<String>,
     /// The proof, once settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,

@@ -30,6 +30,9 @@ mod audit;
 /// Reorgs as providers and agents see them.
 mod reorg;
 
+/// Payments that no block takes at the fees that they bid.
+mod stuck;
+
 /// Processes killed with -9.
 mod crashes;
 
