@@ -197,10 +197,12 @@ impl Chain {
 
     /// How many of an account's transactions are mined as of a block.
     pub(crate) async fn mined(&self, account: Address, at: At) -> Result<u64, ChainError> {
-        let call = self
-            .provider
-            .get_transaction_count(account)
-            .number(at.number);
+        self.mined_at(account, at.number).await
+    }
+
+    /// The same as of a block's number.
+    pub(crate) async fn mined_at(&self, account: Address, number: u64) -> Result<u64, ChainError> {
+        let call = self.provider.get_transaction_count(account).number(number);
         within("eth_getTransactionCount", call.into_future()).await
     }
 

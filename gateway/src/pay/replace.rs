@@ -98,7 +98,8 @@ pub(crate) async fn replace_if_stuck(
     Ok(replaced.then_some(transaction.raw))
 }
 
-fn decode(raw: &Bytes) -> Option<TxEip1559> {
+/// A transaction of ours, from its bytes.
+pub(crate) fn decode(raw: &Bytes) -> Option<TxEip1559> {
     let envelope = TxEnvelope::decode_2718(&mut raw.as_ref()).ok()?;
     envelope.as_eip1559().map(|signed| signed.tx().clone())
 }

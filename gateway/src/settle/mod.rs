@@ -9,6 +9,9 @@ pub(crate) mod judge;
 /// Sending again, finding final reverts, releasing what was never signed.
 pub(crate) mod recover;
 
+/// Payments whose nonce is gone.
+mod overtaken;
+
 /// What the transactions of ended payments cost.
 mod gas;
 

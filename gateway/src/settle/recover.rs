@@ -13,7 +13,7 @@ use x402_schemas::{
 };
 use x402_service::{clock, logs::with_causes};
 
-use super::{RoundError, gas};
+use super::{RoundError, gas, overtaken};
 use crate::{
     chain::{ChainError, Known},
     gateway::Gateway,
@@ -143,13 +143,10 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
                 ..
             },
         )) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
-            if let Err(error) = fail_reverted(gateway, one, hash, block_number).await {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    payment = payment.id,
-                    "a reverted payment is not released yet"
-                );
-            }
+            let detail = format!(
+                "the transaction was mined in block {block_number} and reverted; nothing was paid"
+            );
+            fail(gateway, one, hash, detail).await;
         }
         Ok((
             _,
@@ -161,9 +158,24 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
         )) => record(gateway, payment, Seen::InBlock(block_number)).await,
         // Reverted, and not final yet.
         Ok((_, Known::Mined { .. })) => (),
-        Ok((_, known @ (Known::No | Known::Waiting))) => {
+        Ok((hash, known @ (Known::No | Known::Waiting))) => {
             record(gateway, payment, Seen::InNoBlock).await;
-            send_again(gateway, one, known).await;
+            match overtaken::is_overtaken(gateway, one, tip).await {
+                Ok(true) => {
+                    let detail =
+                        "another transaction has used its nonce for good; nothing was paid";
+                    fail(gateway, one, hash, detail.to_owned()).await;
+                }
+                Ok(false) => send_again(gateway, one, known).await,
+                Err(error) => {
+                    tracing::debug!(
+                        error = with_causes(&error),
+                        payment = payment.id,
+                        "it is not known whether a payment's nonce is still its own"
+                    );
+                    send_again(gateway, one, known).await;
+                }
+            }
         }
         Err(error) => {
             tracing::debug!(
@@ -251,27 +263,35 @@ async fn record(gateway: &Gateway, payment: &Payment, seen: Seen) {
     }
 }
 
-/// Its transaction is in a final block and moved nothing: it never will.
-async fn fail_reverted(
-    gateway: &Gateway,
-    one: &Unsettled,
-    tx_hash: B256,
-    block_number: u64,
-) -> Result<(), LedgerError> {
+/// Ends a payment that moved nothing and never will.
+async fn fail(gateway: &Gateway, one: &Unsettled, tx_hash: B256, detail: String) {
+    let id = &one.payment.id;
     let failure = Failure {
         code: PaymentError::Failed(PaymentFailure::TransactionFailed),
-        detail: format!(
-            "the transaction was mined in block {block_number} and reverted; nothing was paid"
-        ),
+        detail,
     };
-    let id = &one.payment.id;
-    let mut change = gateway.ledger.write().await?;
-    let failed = transitions::revert(&mut change, id, tx_hash, &failure, clock::now()).await?;
-    change.commit().await?;
-    if failed {
-        gateway.metrics.stepped_to(PaymentStatus::Reverted);
-        gateway.metrics.failed(failure.code);
-        gateway.waiters.wake(id);
+    let failed = async {
+        let mut change = gateway.ledger.write().await?;
+        let failed = transitions::revert(&mut change, id, tx_hash, &failure, clock::now()).await?;
+        change.commit().await?;
+        Ok::<_, LedgerError>(failed)
+    };
+    match failed.await {
+        Ok(true) => {
+            tracing::warn!(
+                payment = id,
+                detail = failure.detail,
+                "a payment has ended unpaid"
+            );
+            gateway.metrics.stepped_to(PaymentStatus::Reverted);
+            gateway.metrics.failed(failure.code);
+            gateway.waiters.wake(id);
+        }
+        Ok(false) => (),
+        Err(error) => tracing::warn!(
+            error = with_causes(&error),
+            payment = id,
+            "a payment that ended unpaid is not released yet"
+        ),
     }
-    Ok(())
 }

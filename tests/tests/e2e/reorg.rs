@@ -3,7 +3,7 @@
 use alloy::providers::Provider;
 use serde_json::json;
 use x402_tests::{
-    raw,
+    ledger, raw,
     shared::run,
     world::{World, amount, eventually},
 };
@@ -63,6 +63,43 @@ fn a_payment_that_a_reorg_dropped_is_sent_again_and_paid_once() {
             .verify(payment["proof"].as_str().unwrap(), "inv_1", json!({}))
             .await;
         assert_eq!(answer["verified"], true, "{answer}");
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_payment_that_a_reorg_dropped_for_good_is_told_and_released() {
+    run(async {
+        let world = World::on_own_chain(EXE, "dropped").await;
+        let before = world.snapshot().await;
+        let paid = world.settled("inv_1").await;
+        let payment_id = paid["paymentId"].as_str().unwrap();
+        let url = world
+            .gateway()
+            .join(&format!("payments/{payment_id}"))
+            .unwrap();
+        // Another transaction has the payment's nonce on the fork that wins.
+        world.drop_payments_since(before).await;
+        eventually("the payment is taken back", async || {
+            let (_, payment) = raw::get(url.as_str(), Some(&world.agent_key)).await;
+            payment["history"]
+                .to_string()
+                .contains("a reorg has removed its block")
+        })
+        .await;
+        // Unknown until that fork is final, and then failed for good.
+        world.chain().mine(100).await.unwrap();
+        eventually("the payment has failed", async || {
+            let (_, payment) = raw::get(url.as_str(), Some(&world.agent_key)).await;
+            payment["status"] == "reverted" && payment["error"] == "TRANSACTION_FAILED"
+        })
+        .await;
+        let agents = world.owner.agents().await.unwrap();
+        assert_eq!(agents[0].daily_spent, amount("0"));
+        // The invoice may be paid after all, and is paid once.
+        world.settled("inv_1").await;
+        assert_eq!(world.balance(world.pay_to).await, amount("0.05"));
+        ledger::assert_adds_up(&world, EXE);
         world.stop().await;
     });
 }
