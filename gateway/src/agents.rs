@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -25,38 +26,43 @@ use x402_service::{
 
 use crate::{
     gateway::{Gateway, checked_name},
+    idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
         agents::{self, AgentRow},
         api_keys::{self, Holder},
-        held,
+        held::{self, Span},
     },
     principal::Owner,
 };
 
 /// The most agents of one workspace, revoked ones included.
 const MAX_AGENTS: i64 = 10_000;
-/// The most entries of a policy's `allowedProviders`.
-const MAX_ALLOWED: usize = 1_000;
 
 /// Makes an agent. Without a policy it may pay nothing.
 #[utoipa::path(post, path = "/agents", tag = "owner", request_body = CreateAgent,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = AgentCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
-        (status = 409, body = ErrorBody, description = "TOO_MANY"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateAgent>,
-) -> Result<(StatusCode, Json<AgentCreated>), Problem> {
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /agents", &request, now)?;
     let name = checked_name(&request.name)?;
     request.policy.as_ref().map_or(Ok(()), check)?;
     let agent_id = random_id("ag").map_err(LedgerError::from)?;
-    let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     if agents::count(&mut change, &owner.workspace_id).await? >= MAX_AGENTS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -75,12 +81,15 @@ pub(crate) async fn create(
     )
     .await?;
     let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
-    change.commit().await.map_err(LedgerError::from)?;
     let created = AgentCreated {
         agent_id,
         api_key: key.expose(),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::CREATED, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// All agents, revoked ones included, oldest first.
@@ -97,7 +106,7 @@ pub(crate) async fn list(
     let mut conn = gateway.ledger.read().await?;
     let mut views = Vec::new();
     for agent in agents::list(&mut conn, &owner.workspace_id).await? {
-        views.push(view(&mut conn, &owner, agent, now).await?);
+        views.push(view(&mut conn, agent, now).await?);
     }
     Ok(Json(views))
 }
@@ -122,33 +131,89 @@ pub(crate) async fn set_policy(
     standing(&mut change, &owner, &id).await?;
     agents::set_policy(&mut change, &id, &policy).await?;
     let agent = standing(&mut change, &owner, &id).await?;
-    let view = view(&mut change, &owner, agent, clock::now()).await?;
+    let view = view(&mut change, agent, clock::now()).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(Json(view))
+}
+
+/// Stops an agent from being allowed anything new. What is under way goes on.
+#[utoipa::path(post, path = "/agents/{id}/pause", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn pause(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    set_paused(&gateway, &owner, &id, Some(clock::now())).await
+}
+
+/// Lets a paused agent go on.
+#[utoipa::path(post, path = "/agents/{id}/resume", tag = "owner", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = AgentView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+    ), security(("owner" = [])))]
+pub(crate) async fn resume(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    Path(id): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    set_paused(&gateway, &owner, &id, None).await
+}
+
+async fn set_paused(
+    gateway: &Gateway,
+    owner: &Owner,
+    id: &str,
+    since: Option<Timestamp>,
+) -> Result<Json<AgentView>, Problem> {
+    let mut change = gateway.ledger.write().await?;
+    standing(&mut change, owner, id).await?;
+    agents::set_paused(&mut change, id, since).await?;
+    let agent = standing(&mut change, owner, id).await?;
+    let view = view(&mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
 
 /// Gives an agent a new key; the old one ends at once.
-#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = AgentCreated),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
+        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     Path(id): Path<String>,
-) -> Result<Json<AgentCreated>, Problem> {
+) -> Result<Response, Problem> {
     let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /agents/rotate", &id, now)?;
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     let agent = standing(&mut change, &owner, &id).await?;
     api_keys::end_of_agent(&mut change, &agent.id, now).await?;
     let key = new_key(&gateway, &mut change, &owner, &agent.id, now).await?;
-    change.commit().await.map_err(LedgerError::from)?;
-    Ok(Json(AgentCreated {
+    let created = AgentCreated {
         agent_id: agent.id,
         api_key: key.expose(),
-    }))
+    };
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::OK, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// Ends an agent and all of its keys at once. What it has under way is still driven to its end.
@@ -205,31 +270,24 @@ async fn new_key(
 
 async fn view(
     conn: &mut SqliteConnection,
-    owner: &Owner,
     agent: AgentRow,
     now: Timestamp,
 ) -> Result<AgentView, LedgerError> {
-    let account = held::Account {
-        workspace_id: &owner.workspace_id,
-        agent_id: &agent.id,
-        created_at: now,
-    };
-    let spent = held::spent(conn, account).await?;
+    let daily_spent = held::sum(conn, &agent.id, Span::Day, now).await?;
+    let monthly_spent = held::sum(conn, &agent.id, Span::Month, now).await?;
     Ok(AgentView {
         agent_id: agent.id,
         name: agent.name,
         policy: agent.policy,
-        daily_spent: spent.agent_day,
-        monthly_spent: spent.agent_month,
+        daily_spent,
+        monthly_spent,
+        paused_at: agent.paused_at,
         revoked_at: agent.revoked_at,
     })
 }
 
 fn check(policy: &Policy) -> Result<(), Problem> {
-    if policy.allowed_providers.len() > MAX_ALLOWED {
-        return Err(Problem::invalid(format!(
-            "a policy names at most {MAX_ALLOWED} providers"
-        )));
-    }
-    Ok(())
+    policy
+        .check()
+        .map_err(|error| Problem::invalid(error.to_string()))
 }

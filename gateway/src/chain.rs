@@ -8,7 +8,7 @@ use std::{fmt, future::IntoFuture, time::Duration};
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256, Bytes, U256},
     providers::{Provider, ProviderBuilder, RootProvider},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
@@ -100,7 +100,12 @@ pub(crate) enum Known {
     /// It waits to be mined.
     Waiting,
     /// It is in this block, and did what it was meant to or not.
-    Mined { block_number: u64, succeeded: bool },
+    Mined {
+        block_number: u64,
+        succeeded: bool,
+        /// What its gas cost, in wei.
+        gas_wei: Amount,
+    },
 }
 
 /// What became of handing a transaction over.
@@ -141,6 +146,11 @@ impl Chain {
     /// The token contract.
     pub(crate) const fn token(&self) -> Address {
         self.token
+    }
+
+    /// The most that may be bid for one gas, in wei.
+    pub(crate) const fn max_fee_wei(&self) -> u128 {
+        self.max_fee_wei
     }
 
     pub(crate) async fn chain_id(&self) -> Result<u64, ChainError> {
@@ -187,10 +197,12 @@ impl Chain {
 
     /// How many of an account's transactions are mined as of a block.
     pub(crate) async fn mined(&self, account: Address, at: At) -> Result<u64, ChainError> {
-        let call = self
-            .provider
-            .get_transaction_count(account)
-            .number(at.number);
+        self.mined_at(account, at.number).await
+    }
+
+    /// The same as of a block's number.
+    pub(crate) async fn mined_at(&self, account: Address, number: u64) -> Result<u64, ChainError> {
+        let call = self.provider.get_transaction_count(account).number(number);
         within("eth_getTransactionCount", call.into_future()).await
     }
 
@@ -277,10 +289,16 @@ impl Chain {
                 Some(Known::Mined {
                     block_number: receipt.block_number?,
                     succeeded: receipt.status(),
+                    gas_wei: gas_cost(receipt.gas_used, receipt.effective_gas_price),
                 })
             })
             .unwrap_or(Known::Waiting))
     }
+}
+
+fn gas_cost(used: u64, price: u128) -> Amount {
+    let wei = U256::from(used).saturating_mul(U256::from(price));
+    Amount::from_base_units(wei)
 }
 
 async fn within<T>(

@@ -60,6 +60,14 @@ pub struct GatewayConfig {
     #[arg(long, env = "X402_GATEWAY_QUOTE_TTL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub quote_ttl_seconds: u32,
 
+    /// How long an owner may take to approve a payment, in minutes.
+    #[arg(long, env = "X402_GATEWAY_APPROVAL_TTL_MINUTES", default_value_t = 1_440, value_parser = clap::value_parser!(u32).range(1..=44_640))]
+    pub approval_ttl_minutes: u32,
+
+    /// How long a payment waits for a block before the gateway bids more for it, in seconds.
+    #[arg(long, env = "X402_GATEWAY_STUCK_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub stuck_seconds: u32,
+
     /// The most that a payment may bid for one gas, in gwei.
     #[arg(long, env = "X402_GATEWAY_MAX_FEE_GWEI", default_value_t = 200)]
     pub max_fee_gwei: u64,

@@ -11,6 +11,7 @@ use x402_service::{api_key::Pepper, problem::Problem};
 use crate::{
     chain::Chain,
     directory::Followers,
+    idempotency::AnswerCipher,
     ledger::Ledger,
     metrics::GatewayMetrics,
     pay::{lane::Lanes, wait::Waiters},
@@ -33,10 +34,16 @@ pub(crate) struct Gateway {
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
+    /// Encrypts answers that may be asked for again.
+    pub(crate) answers: AnswerCipher,
     pub(crate) operator_token: SecretString,
     pub(crate) service_token: SecretString,
     pub(crate) issuer: String,
     pub(crate) quote_ttl: SignedDuration,
+    /// How long a payment waits for an owner's approval.
+    pub(crate) approval_ttl: SignedDuration,
+    /// How long a payment waits for a block before more is bid for it.
+    pub(crate) stuck_after: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,

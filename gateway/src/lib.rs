@@ -13,6 +13,9 @@ pub mod routes;
 /// Who is asking, from the `Authorization` header.
 mod principal;
 
+/// Whether it was asked before, from the `Idempotency-Key` header.
+mod idempotency;
+
 /// Owners' side: workspaces and their budgets.
 mod workspaces;
 
@@ -28,8 +31,17 @@ mod treasury;
 /// Owners' side: sending an approval that the treasury signed.
 mod relay;
 
+/// Owners' side: payments that wait for an approval.
+mod approvals;
+
+/// Owners' side: the past against a draft policy.
+mod dry_run;
+
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;
+
+/// Where an agent stands: the ledger in, the policy's decision out.
+mod standing;
 
 /// Policy, standing and ask in; remaining limits or a denial out.
 pub mod policy;
@@ -66,6 +78,9 @@ mod spender;
 
 /// What a request shares with all others.
 mod gateway;
+
+/// Points at which a test lets the process die.
+mod fault;
 
 /// What the gateway reports about itself.
 pub mod metrics;

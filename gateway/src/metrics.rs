@@ -2,9 +2,11 @@
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use x402_schemas::{
-    codes::{Denial, PaymentFailure},
+    codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
 
@@ -13,10 +15,12 @@ use crate::routes;
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
 const CLASSES: [&str; 4] = ["2xx", "4xx", "5xx", "other"];
-const OPEN: [PaymentStatus; 3] = [
+const OPEN: [PaymentStatus; 5] = [
+    PaymentStatus::AwaitingApproval,
     PaymentStatus::Reserved,
     PaymentStatus::Signed,
     PaymentStatus::Broadcast,
+    PaymentStatus::Included,
 ];
 /// From a block of a fast local chain to an hour of a congested one.
 const SETTLE_BUCKETS: [f64; 12] = [
@@ -34,6 +38,7 @@ pub struct GatewayMetrics {
     oldest_in_flight_seconds: IntGauge,
     settle_seconds: Histogram,
     broadcast_errors_total: IntCounterVec,
+    replacements_total: IntCounter,
     directory_seq: IntGauge,
 }
 
@@ -94,7 +99,7 @@ impl GatewayMetrics {
             )?,
             quotes_total: counter(
                 "x402_gateway_quotes_total",
-                "Quotes given, by outcome: allowed or the denial's code.",
+                "Quotes given, by outcome: allowed, APPROVAL_REQUIRED, or the denial's code.",
                 &["outcome"],
             )?,
             transitions_total: counter(
@@ -104,7 +109,7 @@ impl GatewayMetrics {
             )?,
             failures_total: counter(
                 "x402_gateway_payment_failures_total",
-                "Failed payments and refused pay requests, by code.",
+                "Void payments and refused pay requests, by code.",
                 &["code"],
             )?,
             broadcast_errors_total: counter(
@@ -120,6 +125,14 @@ impl GatewayMetrics {
                 "x402_gateway_directory_seq",
                 "Number of the directory that verifiers follow.",
             )?,
+            replacements_total: {
+                let counter = IntCounter::new(
+                    "x402_gateway_replacements_total",
+                    "Transactions that were replaced by one that bids more.",
+                )?;
+                registry.register(Box::new(counter.clone()))?;
+                counter
+            },
             in_flight,
             settle_seconds,
         };
@@ -141,6 +154,9 @@ impl GatewayMetrics {
             self.transitions_total.with_label_values(&[status.as_str()]);
         }
         self.transitions_total.with_label_values(&[REORGED]);
+        for denial in Denial::ALL {
+            self.failures_total.with_label_values(&[denial.as_str()]);
+        }
         for failure in PaymentFailure::ALL {
             self.failures_total.with_label_values(&[failure.as_str()]);
         }
@@ -181,7 +197,7 @@ impl GatewayMetrics {
         self.transitions_total.with_label_values(&[REORGED]).inc();
     }
 
-    pub(crate) fn failed(&self, code: PaymentFailure) {
+    pub(crate) fn failed(&self, code: PaymentError) {
         self.failures_total
             .with_label_values(&[code.as_str()])
             .inc();
@@ -196,6 +212,10 @@ impl GatewayMetrics {
         self.broadcast_errors_total
             .with_label_values(&[kind.as_str()])
             .inc();
+    }
+
+    pub(crate) fn replaced(&self) {
+        self.replacements_total.inc();
     }
 
     pub(crate) fn directory_is_at(&self, seq: u64) {
@@ -244,7 +264,7 @@ mod tests {
         );
         assert_eq!(
             series("x402_gateway_payment_failures_total"),
-            PaymentFailure::ALL.len()
+            Denial::ALL.len() + PaymentFailure::ALL.len()
         );
     }
 }

@@ -7,10 +7,13 @@ use utoipa::{
 };
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
-use crate::{agents, pay, payments, proofs, providers, quote, relay, treasury, workspaces};
+use crate::{
+    agents, approvals, dry_run, pay, payments, proofs, providers, quote, relay, treasury,
+    workspaces,
+};
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 17] = [
+const ERROR_CODES: [(&str, &str); 19] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -28,6 +31,14 @@ const ERROR_CODES: [(&str, &str); 17] = [
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
     ("TREASURY_TAKEN", "the address belongs to another workspace"),
+    (
+        "NOT_AWAITING_APPROVAL",
+        "the payment does not, or no longer, wait for an owner",
+    ),
+    (
+        "IDEMPOTENCY_KEY_REUSED",
+        "the Idempotency-Key was used for another request",
+    ),
     ("TOO_MANY", "a bound of the workspace is reached"),
     (
         "TRANSACTION_REFUSED",
@@ -63,11 +74,20 @@ const ERROR_CODES: [(&str, &str); 17] = [
         pay::pay,
         payments::show,
         payments::list,
+        approvals::list,
+        approvals::approve,
+        approvals::reject,
+        dry_run::dry_run,
         workspaces::show,
         workspaces::set_budget,
+        workspaces::set_policy,
+        workspaces::pause,
+        workspaces::resume,
         agents::create,
         agents::list,
         agents::set_policy,
+        agents::pause,
+        agents::resume,
         agents::rotate,
         agents::revoke,
         providers::create,

@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 use x402_schemas::{
+    amount::Amount,
     api::{ErrorBody, agent::PaymentView},
     network::Network,
 };
@@ -15,7 +16,10 @@ use x402_service::{json::StrictQuery, problem::Problem};
 
 use crate::{
     gateway::Gateway,
-    ledger::payments::{self, Payment},
+    ledger::{
+        payments::{self, Payment},
+        steps,
+    },
     principal::{Owner, Reader},
 };
 
@@ -33,7 +37,7 @@ pub(crate) struct PageQuery {
     before: Option<String>,
 }
 
-/// Where a payment stands.
+/// Where a payment stands, and how it came there.
 #[utoipa::path(get, path = "/payments/{id}", tag = "agent", params(("id" = String, Path)),
     responses(
         (status = 200, body = PaymentView),
@@ -46,11 +50,15 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<PaymentView>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    payments::find(&mut conn, &id)
+    let payment = payments::find(&mut conn, &id)
         .await?
         .filter(|payment| may_see(&reader, payment))
-        .map(|payment| Json(view(payment, gateway.network)))
-        .ok_or_else(|| Problem::not_found("payment"))
+        .ok_or_else(|| Problem::not_found("payment"))?;
+    let history = steps::of_payment(&mut conn, &payment.id).await?;
+    Ok(Json(PaymentView {
+        history,
+        ..view(payment, gateway.network)
+    }))
 }
 
 /// The workspace's payments, newest first.
@@ -97,7 +105,12 @@ fn may_see(reader: &Reader, payment: &Payment) -> bool {
     }
 }
 
-fn view(payment: Payment, network: Network) -> PaymentView {
+/// What is shown of a payment.
+pub(crate) fn view(payment: Payment, network: Network) -> PaymentView {
+    let (error, message) = payment
+        .failure
+        .map(|failure| (failure.code, failure.detail))
+        .unzip();
     PaymentView {
         payment_id: payment.id,
         agent_id: payment.agent_id,
@@ -108,9 +121,13 @@ fn view(payment: Payment, network: Network) -> PaymentView {
         network,
         resource: payment.invoice.resource,
         tx_hash: payment.tx_hash,
+        gas_paid_wei: payment.gas_paid_wei.map(Amount::to_base_text),
         proof: payment.proof,
-        error: payment.failure.map(|failure| failure.code),
+        error,
+        message,
+        approval_until: payment.approval_until,
         created_at: payment.created_at,
         updated_at: payment.updated_at,
+        history: Vec::new(),
     }
 }

@@ -108,9 +108,7 @@ impl Proofs {
         place: Place,
         now: Timestamp,
     ) -> Result<String, ProofsError> {
-        let (Some(payer), Some(tx_hash)) = (payment.payer, payment.tx_hash) else {
-            return Err(ProofsError::Unsigned);
-        };
+        let payer = payment.payer.ok_or(ProofsError::Unsigned)?;
         let iat = clock::unix_seconds(now);
         let claims = ProofClaims {
             iss: issuer.to_owned(),
@@ -123,7 +121,7 @@ impl Proofs {
             pay_to: payment.invoice.pay_to,
             payer,
             network,
-            tx_hash,
+            tx_hash: place.tx_hash,
             log_index: place.log_index,
             block_number: place.block_number,
             resource: payment.invoice.resource.clone(),

@@ -9,6 +9,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -26,6 +27,7 @@ use x402_service::{
 
 use crate::{
     gateway::{Gateway, checked_name},
+    idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
@@ -40,22 +42,28 @@ const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
 
 /// Makes a provider, which can verify proofs of payments to its payees.
 #[utoipa::path(post, path = "/providers", tag = "owner", request_body = CreateProvider,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = ProviderCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
-        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, TOO_MANY"),
+        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateProvider>,
-) -> Result<(StatusCode, Json<ProviderCreated>), Problem> {
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /providers", &request, now)?;
     let name = checked_name(&request.name)?;
     check_payees(&request.payees)?;
     let provider_id = random_id("prov").map_err(LedgerError::from)?;
-    let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     if providers::count(&mut change, &owner.workspace_id).await? >= MAX_PROVIDERS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -77,13 +85,16 @@ pub(crate) async fn create(
     }
     let key = new_key(&gateway, &mut change, &owner, &provider_id, now).await?;
     let seq = directory::advance(&mut change).await?;
-    change.commit().await.map_err(LedgerError::from)?;
-    gateway.publish_directory(seq);
     let created = ProviderCreated {
         provider_id,
         api_key: key.expose(),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::CREATED, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    Ok(answer)
 }
 
 /// All providers, revoked ones included, oldest first.
@@ -146,19 +157,26 @@ pub(crate) async fn set_confirmations(
 }
 
 /// Gives a provider a new key. Answers when the old one has ended at every verifier.
-#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", params(("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = ProviderCreated),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
+        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
+    key: IdempotencyKey,
     Path(id): Path<String>,
-) -> Result<Json<ProviderCreated>, Problem> {
+) -> Result<Response, Problem> {
     let now = clock::now();
+    let attempt = key.attempt(&owner.workspace_id, "POST /providers/rotate", &id, now)?;
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     let standing = providers::find(&mut change, &owner.workspace_id, &id).await?;
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
@@ -166,13 +184,17 @@ pub(crate) async fn rotate(
     api_keys::end_of_provider(&mut change, &id, now).await?;
     let key = new_key(&gateway, &mut change, &owner, &id, now).await?;
     let seq = directory::advance(&mut change).await?;
+    let created = ProviderCreated {
+        provider_id: id,
+        api_key: key.expose(),
+    };
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::OK, &created)
+        .await?;
     change.commit().await.map_err(LedgerError::from)?;
     gateway.publish_directory(seq);
     gateway.until_followed(seq).await?;
-    Ok(Json(ProviderCreated {
-        provider_id: id,
-        api_key: key.expose(),
-    }))
+    Ok(answer)
 }
 
 /// Ends a provider and all of its keys. Answers when it has ended at every verifier.

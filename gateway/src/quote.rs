@@ -10,36 +10,30 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use thiserror::Error;
 use x402_schemas::{
     api::{
         ErrorBody,
-        agent::{QuoteAllowed, QuoteDenied, QuoteRequest, RemainingLimits},
+        agent::{QuoteAllowed, QuoteDenied, QuoteRequest},
     },
     codes::Denial,
     invoice::{Invoice, InvoiceError, Resource},
-    network::Network,
 };
 use x402_service::{api_key::random_id, clock, json::StrictJson, problem::Problem};
 
 use crate::{
     gateway::Gateway,
     ledger::{
-        LedgerError, agents, held, payments,
+        LedgerError,
         quotes::{self, Quote},
-        workspaces,
     },
-    policy::{self, Ask, Known, Standing},
+    policy::{Allowed, Denied},
     principal::Agent,
+    standing::{self, Question},
 };
 
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 1_000;
-
-/// A decision and, where it is a denial, its words.
-pub(crate) type Decision = Result<RemainingLimits, (Denial, String)>;
 
 /// Why there is no quote.
 #[derive(Debug, Error)]
@@ -71,8 +65,10 @@ impl IntoResponse for QuoteError {
 #[utoipa::path(post, path = "/quote", tag = "agent", request_body = QuoteRequest,
     responses(
         (status = 200, body = QuoteAllowed),
-        (status = 403, body = QuoteDenied, description = "AGENT_DISABLED, PROVIDER_NOT_ALLOWED, NETWORK_NOT_ALLOWED, \
-            AGENT_REQUEST_LIMIT, AGENT_DAILY_LIMIT, AGENT_MONTHLY_LIMIT, WORKSPACE_BUDGET_EXCEEDED, DUPLICATE_PAYMENT"),
+        (status = 403, body = QuoteDenied, description = "AGENT_DISABLED, AGENT_PAUSED, WORKSPACE_PAUSED, POLICY_EXPIRED, \
+            OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
+            AGENT_DAILY_LIMIT, AGENT_MONTHLY_LIMIT, AGENT_ROLLING_LIMIT, AGENT_BUDGET_EXCEEDED, WORKSPACE_BUDGET_EXCEEDED, \
+            RATE_LIMITED, DUPLICATE_PAYMENT, DUPLICATE_PURCHASE"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("agent" = [])))]
@@ -88,15 +84,13 @@ pub(crate) async fn quote(
     }
     let now = clock::now();
     let mut conn = gateway.ledger.read().await?;
-    let decision = decide(
-        &mut conn,
-        gateway.network,
-        &agent,
-        &invoice,
-        request.network,
+    let question = Question {
+        agent: &agent,
+        invoice: &invoice,
+        network: request.network,
         now,
-    )
-    .await?;
+    };
+    let decision = standing::decide(&mut conn, gateway.network, question).await?;
     drop(conn);
     let quote = Quote {
         id: random_id("qt").map_err(LedgerError::from)?,
@@ -104,13 +98,18 @@ pub(crate) async fn quote(
         agent_id: agent.agent_id,
         invoice,
         network: request.network,
+        created_at: now,
         expires_at: now.saturating_add(gateway.quote_ttl).unwrap_or(now),
     };
-    let denial = decision.as_ref().err().map(|(denial, _)| *denial);
+    let denial = decision.as_ref().err().map(|denied| denied.code);
     let mut change = gateway.ledger.write().await?;
-    quotes::insert(&mut change, &quote, description, denial, now).await?;
+    quotes::insert(&mut change, &quote, description, denial).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    gateway.metrics.quoted(denial);
+    let waits = decision
+        .as_ref()
+        .is_ok_and(|allowed| allowed.needs_approval);
+    let outcome = denial.or(waits.then_some(Denial::ApprovalRequired));
+    gateway.metrics.quoted(outcome);
     Ok(answer(quote, decision))
 }
 
@@ -130,59 +129,20 @@ fn invoice(request: &QuoteRequest) -> Result<Invoice, QuoteError> {
     })
 }
 
-/// Reads where the agent stands and asks the policy. Within a change of the ledger the decision
-/// holds until that change commits; outside of one it is only information.
-pub(crate) async fn decide(
-    conn: &mut SqliteConnection,
-    pays_on: Network,
-    agent: &Agent,
-    invoice: &Invoice,
-    network: Network,
-    now: Timestamp,
-) -> Result<Decision, LedgerError> {
-    let workspace = workspaces::get(conn, &agent.workspace_id).await?;
-    let row = agents::find(conn, &agent.workspace_id, &agent.agent_id).await?;
-    let account = held::Account {
-        workspace_id: &agent.workspace_id,
-        agent_id: &agent.agent_id,
-        created_at: now,
-    };
-    let standing = Standing {
-        policy: row.as_ref().and_then(agents::AgentRow::standing_policy),
-        monthly_budget: workspace.monthly_budget,
-        spent: held::spent(conn, account).await?,
-        pays_on,
-    };
-    let known = match payments::of_invoice(conn, &agent.workspace_id, invoice).await? {
-        None => Known::No,
-        Some(payment) if payment.invoice == *invoice && payment.agent_id == agent.agent_id => {
-            Known::SameTerms
-        }
-        Some(_) => Known::OtherTerms,
-    };
-    let ask = Ask {
-        pay_to: invoice.pay_to,
-        amount: invoice.amount,
-        network,
-        known,
-    };
-    Ok(policy::decide(&standing, &ask)
-        .map_err(|denial| (denial, policy::explain(denial, &standing, &ask))))
-}
-
-fn answer(quote: Quote, decision: Decision) -> Response {
+fn answer(quote: Quote, decision: Result<Allowed, Denied>) -> Response {
     match decision {
-        Ok(remaining) => Json(QuoteAllowed {
+        Ok(allowed) => Json(QuoteAllowed {
             allowed: true,
             quote_id: quote.id,
             expires_at: quote.expires_at,
-            remaining,
+            remaining: allowed.remaining,
+            approval_required: allowed.needs_approval,
         })
         .into_response(),
-        Err((reason, message)) => {
+        Err(Denied { code, message }) => {
             let denied = QuoteDenied {
                 allowed: false,
-                reason,
+                reason: code,
                 message,
             };
             (StatusCode::FORBIDDEN, Json(denied)).into_response()

@@ -15,8 +15,8 @@ use x402_service::{
 };
 
 use crate::{
-    agents, directory, gateway::Gateway, openapi, pay, payments, proofs, providers, quote, relay,
-    treasury, verify, workspaces,
+    agents, approvals, directory, dry_run, gateway::Gateway, openapi, pay, payments, proofs,
+    providers, quote, relay, treasury, verify, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -26,16 +26,25 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 26] = [
+pub(crate) const ALL: [&str; 35] = [
     "/quote",
     "/pay",
     "/payments",
     "/payments/{id}",
+    "/payments/{id}/approve",
+    "/payments/{id}/reject",
+    "/approvals",
+    "/policy/dry-run",
     "/workspaces",
     "/workspace",
     "/workspace/budget",
+    "/workspace/policy",
+    "/workspace/pause",
+    "/workspace/resume",
     "/agents",
     "/agents/{id}/policy",
+    "/agents/{id}/pause",
+    "/agents/{id}/resume",
     "/agents/{id}/rotate",
     "/agents/{id}/revoke",
     "/providers",
@@ -63,11 +72,20 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/pay", post(pay::pay))
         .route("/payments", get(payments::list))
         .route("/payments/{id}", get(payments::show))
+        .route("/payments/{id}/approve", post(approvals::approve))
+        .route("/payments/{id}/reject", post(approvals::reject))
+        .route("/approvals", get(approvals::list))
+        .route("/policy/dry-run", post(dry_run::dry_run))
         .route("/workspaces", post(workspaces::create))
         .route("/workspace", get(workspaces::show))
         .route("/workspace/budget", put(workspaces::set_budget))
+        .route("/workspace/policy", put(workspaces::set_policy))
+        .route("/workspace/pause", post(workspaces::pause))
+        .route("/workspace/resume", post(workspaces::resume))
         .route("/agents", get(agents::list).post(agents::create))
         .route("/agents/{id}/policy", put(agents::set_policy))
+        .route("/agents/{id}/pause", post(agents::pause))
+        .route("/agents/{id}/resume", post(agents::resume))
         .route("/agents/{id}/rotate", post(agents::rotate))
         .route("/agents/{id}/revoke", post(agents::revoke))
         .route("/providers", get(providers::list).post(providers::create))

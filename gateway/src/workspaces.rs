@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
-use x402_schemas::api::{
-    ErrorBody,
-    owner::{CreateWorkspace, SetBudget, WorkspaceCreated, WorkspaceView},
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use jiff::Timestamp;
+use x402_schemas::{
+    api::{
+        ErrorBody,
+        owner::{CreateWorkspace, SetBudget, SetWorkspacePolicy, WorkspaceCreated, WorkspaceView},
+    },
+    policy::Policy,
 };
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
@@ -16,10 +20,12 @@ use x402_service::{
 
 use crate::{
     gateway::{Gateway, checked_name},
+    idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
-        held, workspaces,
+        held::{self, Span},
+        workspaces,
     },
     principal::{Operator, Owner},
     spender::{Spender, SpenderError},
@@ -27,22 +33,29 @@ use crate::{
 
 /// Makes a workspace and its owner's key.
 #[utoipa::path(post, path = "/workspaces", tag = "operator", request_body = CreateWorkspace,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = WorkspaceCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED: not the operator's token"),
+        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("operator" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     Operator: Operator,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateWorkspace>,
-) -> Result<(StatusCode, Json<WorkspaceCreated>), Problem> {
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let attempt = key.attempt("operator", "POST /workspaces", &request, now)?;
     let name = checked_name(&request.name)?;
     let workspace_id = random_id("ws").map_err(LedgerError::from)?;
     let key = ApiKey::generate(KeyKind::Owner).map_err(LedgerError::from)?;
     let hash = key.hash(&gateway.key_pepper);
-    let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
+        return Ok(answer);
+    }
     workspaces::insert(
         &mut change,
         &workspace_id,
@@ -60,12 +73,15 @@ pub(crate) async fn create(
         now,
     )
     .await?;
-    change.commit().await.map_err(LedgerError::from)?;
     let created = WorkspaceCreated {
         workspace_id,
         api_key: key.expose(),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    let answer = attempt
+        .answer(&gateway, &mut change, StatusCode::CREATED, &created)
+        .await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    Ok(answer)
 }
 
 /// The owner's workspace, with what its agents spent in this UTC month.
@@ -99,21 +115,81 @@ pub(crate) async fn set_budget(
     view(&gateway, &owner).await.map(Json)
 }
 
+/// Gives the workspace a policy that all of its agents together have to satisfy, or takes it away. Holds from the next
+/// quote and payment on.
+#[utoipa::path(put, path = "/workspace/policy", tag = "owner", request_body = SetWorkspacePolicy,
+    responses(
+        (status = 200, body = WorkspaceView),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+    ), security(("owner" = [])))]
+pub(crate) async fn set_policy(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    StrictJson(request): StrictJson<SetWorkspacePolicy>,
+) -> Result<Json<WorkspaceView>, Problem> {
+    let policy = request.policy.as_ref();
+    policy
+        .map_or(Ok(()), Policy::check)
+        .map_err(|error| Problem::invalid(error.to_string()))?;
+    let mut change = gateway.ledger.write().await?;
+    workspaces::set_policy(&mut change, &owner.workspace_id, policy).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    view(&gateway, &owner).await.map(Json)
+}
+
+/// Stops every agent of the workspace from being allowed anything new. What is under way goes on.
+#[utoipa::path(post, path = "/workspace/pause", tag = "owner",
+    responses(
+        (status = 200, body = WorkspaceView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+    ), security(("owner" = [])))]
+pub(crate) async fn pause(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+) -> Result<Json<WorkspaceView>, Problem> {
+    set_paused(&gateway, &owner, Some(clock::now())).await
+}
+
+/// Lets a paused workspace go on.
+#[utoipa::path(post, path = "/workspace/resume", tag = "owner",
+    responses(
+        (status = 200, body = WorkspaceView),
+        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+    ), security(("owner" = [])))]
+pub(crate) async fn resume(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+) -> Result<Json<WorkspaceView>, Problem> {
+    set_paused(&gateway, &owner, None).await
+}
+
+async fn set_paused(
+    gateway: &Gateway,
+    owner: &Owner,
+    since: Option<Timestamp>,
+) -> Result<Json<WorkspaceView>, Problem> {
+    let mut change = gateway.ledger.write().await?;
+    workspaces::set_paused(&mut change, &owner.workspace_id, since).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    view(gateway, owner).await.map(Json)
+}
+
 async fn view(gateway: &Gateway, owner: &Owner) -> Result<WorkspaceView, Problem> {
     let mut conn = gateway.ledger.read().await?;
     let workspace = workspaces::get(&mut conn, &owner.workspace_id).await?;
-    let account = held::Account {
-        workspace_id: &workspace.id,
-        agent_id: "",
-        created_at: clock::now(),
-    };
-    let spent = held::spent(&mut conn, account).await?;
+    let now = clock::now();
+    let daily_spent = held::sum(&mut conn, &workspace.id, Span::Day, now).await?;
+    let monthly_spent = held::sum(&mut conn, &workspace.id, Span::Month, now).await?;
     let spender = Spender::of_workspace(&gateway.seed, workspace.number)?.address();
     Ok(WorkspaceView {
         workspace_id: workspace.id,
         name: workspace.name,
         monthly_budget: workspace.monthly_budget,
-        monthly_spent: spent.workspace_month,
+        monthly_spent,
+        daily_spent,
+        policy: workspace.policy,
+        paused_at: workspace.paused_at,
         spender,
         network: gateway.network,
         token: gateway.chain.token(),

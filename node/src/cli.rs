@@ -10,8 +10,10 @@ use toml::Table;
 use crate::{
     commands::{
         agent::{self, AgentCommand},
+        approval::{self, ApprovalCommand},
         audit::{self, AuditArgs},
         demo::{self, DemoArgs},
+        ledger::{self, LedgerCommand},
         node::{self, NodeArgs},
         pay::{self, PayArgs},
         provider::{self, ProviderCommand},
@@ -59,6 +61,9 @@ enum Command {
     Verifier(VerifierArgs),
     /// Compare the index with the chain, row by row.
     Audit(AuditArgs),
+    /// The gateway's ledger.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// A treasury's key: make it, attach it, approve spending.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -68,6 +73,9 @@ enum Command {
     /// Agents and their policies.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Payments that wait for an owner's approval.
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// Providers and their payees.
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -170,9 +178,11 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Gateway(args) => services::run_gateway(args).await,
         Command::Verifier(args) => services::run_verifier(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Ledger(command) => ledger::run(command).await,
         Command::Wallet(command) => wallet::run(command).await.map(done),
         Command::Workspace(command) => workspace::run(command).await.map(done),
         Command::Agent(command) => agent::run(command).await.map(done),
+        Command::Approval(command) => approval::run(command).await.map(done),
         Command::Provider(command) => provider::run(command).await.map(done),
         Command::Pay(args) => pay::run(args).await,
         Command::Verify(args) => verify::run(args).await,

@@ -7,12 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use x402_schemas::{
     api::{
         ErrorBody,
+        agent::PaymentView,
         base_url::BaseUrl,
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
             ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
-            TransactionRelayed, TreasuryView, WorkspaceCreated, WorkspaceView,
+            SetWorkspacePolicy, TransactionRelayed, TreasuryView, WorkspaceCreated, WorkspaceView,
         },
+        policy::{DryRun, DryRunReport, Rejection},
     },
     policy::Policy,
 };
@@ -63,6 +65,51 @@ impl Owner {
             .await
     }
 
+    /// `PUT /workspace/policy`.
+    pub async fn set_workspace_policy(
+        &self,
+        request: &SetWorkspacePolicy,
+    ) -> anyhow::Result<WorkspaceView> {
+        self.send(Method::PUT, &["workspace", "policy"], Some(request))
+            .await
+    }
+
+    /// `POST /workspace/pause`.
+    pub async fn pause_workspace(&self) -> anyhow::Result<WorkspaceView> {
+        self.post(&["workspace", "pause"]).await
+    }
+
+    /// `POST /workspace/resume`.
+    pub async fn resume_workspace(&self) -> anyhow::Result<WorkspaceView> {
+        self.post(&["workspace", "resume"]).await
+    }
+
+    /// `POST /policy/dry-run`.
+    pub async fn dry_run(&self, draft: &DryRun) -> anyhow::Result<DryRunReport> {
+        self.send(Method::POST, &["policy", "dry-run"], Some(draft))
+            .await
+    }
+
+    /// `GET /approvals`.
+    pub async fn approvals(&self) -> anyhow::Result<Vec<PaymentView>> {
+        self.get(&["approvals"]).await
+    }
+
+    /// `POST /payments/{id}/approve`.
+    pub async fn approve(&self, payment_id: &str) -> anyhow::Result<PaymentView> {
+        self.post(&["payments", payment_id, "approve"]).await
+    }
+
+    /// `POST /payments/{id}/reject`.
+    pub async fn reject(
+        &self,
+        payment_id: &str,
+        rejection: &Rejection,
+    ) -> anyhow::Result<PaymentView> {
+        let path = ["payments", payment_id, "reject"];
+        self.send(Method::POST, &path, Some(rejection)).await
+    }
+
     /// `POST /agents`.
     pub async fn create_agent(&self, request: &CreateAgent) -> anyhow::Result<AgentCreated> {
         self.send(Method::POST, &["agents"], Some(request)).await
@@ -79,16 +126,24 @@ impl Owner {
             .await
     }
 
+    /// `POST /agents/{id}/pause`.
+    pub async fn pause_agent(&self, agent_id: &str) -> anyhow::Result<AgentView> {
+        self.post(&["agents", agent_id, "pause"]).await
+    }
+
+    /// `POST /agents/{id}/resume`.
+    pub async fn resume_agent(&self, agent_id: &str) -> anyhow::Result<AgentView> {
+        self.post(&["agents", agent_id, "resume"]).await
+    }
+
     /// `POST /agents/{id}/rotate`.
     pub async fn rotate_agent(&self, agent_id: &str) -> anyhow::Result<AgentCreated> {
-        self.send(Method::POST, &["agents", agent_id, "rotate"], None::<&()>)
-            .await
+        self.post(&["agents", agent_id, "rotate"]).await
     }
 
     /// `POST /agents/{id}/revoke`.
     pub async fn revoke_agent(&self, agent_id: &str) -> anyhow::Result<Revoked> {
-        self.send(Method::POST, &["agents", agent_id, "revoke"], None::<&()>)
-            .await
+        self.post(&["agents", agent_id, "revoke"]).await
     }
 
     /// `POST /providers`.
@@ -106,22 +161,12 @@ impl Owner {
 
     /// `POST /providers/{id}/rotate`.
     pub async fn rotate_provider(&self, provider_id: &str) -> anyhow::Result<ProviderCreated> {
-        self.send(
-            Method::POST,
-            &["providers", provider_id, "rotate"],
-            None::<&()>,
-        )
-        .await
+        self.post(&["providers", provider_id, "rotate"]).await
     }
 
     /// `POST /providers/{id}/revoke`.
     pub async fn revoke_provider(&self, provider_id: &str) -> anyhow::Result<Revoked> {
-        self.send(
-            Method::POST,
-            &["providers", provider_id, "revoke"],
-            None::<&()>,
-        )
-        .await
+        self.post(&["providers", provider_id, "revoke"]).await
     }
 
     /// `POST /treasury`.
@@ -138,6 +183,10 @@ impl Owner {
     pub async fn relay(&self, request: &RelayTransaction) -> anyhow::Result<TransactionRelayed> {
         self.send(Method::POST, &["treasury", "relay"], Some(request))
             .await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        self.send(Method::POST, path, None::<&()>).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {

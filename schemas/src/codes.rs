@@ -47,22 +47,38 @@ codes! {
     Denial {
         /// The agent is revoked or has no policy.
         AgentDisabled = "AGENT_DISABLED",
-        /// The payee is not on the policy's list.
+        /// An owner has paused the agent.
+        AgentPaused = "AGENT_PAUSED",
+        /// An owner has paused the workspace.
+        WorkspacePaused = "WORKSPACE_PAUSED",
+        /// The agent's or the workspace's policy has expired.
+        PolicyExpired = "POLICY_EXPIRED",
+        /// Outside of the policy's hours of the UTC day.
+        OutsideActiveHours = "OUTSIDE_ACTIVE_HOURS",
+        /// The payee or the host is not on a policy's list, or on its list of those denied.
         ProviderNotAllowed = "PROVIDER_NOT_ALLOWED",
-        /// Another network than this gateway pays on.
+        /// Another network than this gateway pays on, or than the policy allows.
         NetworkNotAllowed = "NETWORK_NOT_ALLOWED",
         /// More than the agent's limit for one request.
         AgentRequestLimit = "AGENT_REQUEST_LIMIT",
+        /// More than the workspace's limit for one request.
+        WorkspaceRequestLimit = "WORKSPACE_REQUEST_LIMIT",
         /// Would pass the agent's limit for the UTC day.
         AgentDailyLimit = "AGENT_DAILY_LIMIT",
         /// Would pass the agent's limit for the UTC month.
         AgentMonthlyLimit = "AGENT_MONTHLY_LIMIT",
-        /// Would pass the workspace's budget for the UTC month.
+        /// Would pass one of the agent's limits over the hours before now.
+        AgentRollingLimit = "AGENT_ROLLING_LIMIT",
+        /// Would pass the most that the agent may ever spend.
+        AgentBudgetExceeded = "AGENT_BUDGET_EXCEEDED",
+        /// Would pass the workspace's budget for the UTC month, or a limit of its policy.
         WorkspaceBudgetExceeded = "WORKSPACE_BUDGET_EXCEEDED",
-        /// Too many requests; try again later.
+        /// Too many payments within a minute; try again later.
         RateLimited = "RATE_LIMITED",
         /// The invoice was quoted or paid with other terms.
         DuplicatePayment = "DUPLICATE_PAYMENT",
+        /// The same resource was bought from the same payee for the same amount a moment ago.
+        DuplicatePurchase = "DUPLICATE_PURCHASE",
         /// An owner has to approve this amount.
         ApprovalRequired = "APPROVAL_REQUIRED",
     }
@@ -87,6 +103,40 @@ codes! {
         TransactionFailed = "TRANSACTION_FAILED",
         /// No treasury, no gas, or the chain cannot be reached; nothing was sent.
         WalletError = "WALLET_ERROR",
+        /// An owner has rejected it.
+        ApprovalRejected = "APPROVAL_REJECTED",
+        /// No owner has approved it in time.
+        ApprovalExpired = "APPROVAL_EXPIRED",
+    }
+}
+
+/// Why a payment has ended without money moving: policy, or what came after it. One list of codes on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum PaymentError {
+    /// Policy denied it.
+    Denied(Denial),
+    /// It was allowed and did not happen.
+    Failed(PaymentFailure),
+}
+
+impl PaymentError {
+    /// The stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.as_str(),
+            Self::Failed(failure) => failure.as_str(),
+        }
+    }
+}
+
+impl std::str::FromStr for PaymentError {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let denied = text.parse().map(Self::Denied);
+        denied.or_else(|_| text.parse().map(Self::Failed))
     }
 }
 
@@ -113,5 +163,23 @@ codes! {
         AlreadyClaimed = "ALREADY_CLAIMED",
         /// It was on the chain and a reorg has removed it.
         PaymentReverted = "PAYMENT_REVERTED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_a_payment_names_one_reason_only() {
+        let denials = Denial::ALL.iter().map(|code| PaymentError::Denied(*code));
+        let failures = PaymentFailure::ALL
+            .iter()
+            .map(|code| PaymentError::Failed(*code));
+        for error in denials.chain(failures) {
+            assert_eq!(error.as_str().parse(), Ok(error));
+            let text = serde_json::to_string(&error).unwrap();
+            assert_eq!(serde_json::from_str::<PaymentError>(&text).unwrap(), error);
+        }
     }
 }

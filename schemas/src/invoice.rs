@@ -192,6 +192,18 @@ impl Resource {
         &self.0
     }
 
+    /// The URL's host, as the URL standard writes it, without the port.
+    pub fn host(&self) -> &str {
+        let after_scheme = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = after_scheme
+            .split_once('/')
+            .map_or(after_scheme, |(authority, _)| authority);
+        let port = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.ends_with(']'));
+        port.map_or(authority, |(host, _)| host)
+    }
+
     /// Accepts only the canonical text, so that equal resources are equal strings.
     fn check(text: &str) -> Result<(), InvoiceError> {
         let (method, url) = text.split_once(' ').ok_or(InvoiceError::Resource)?;
@@ -289,6 +301,18 @@ mod tests {
     }
 
     /// EIP-712 spelled out by hand, so that the macro's encoding is checked and not assumed.
+    #[test]
+    fn the_host_of_a_resource_has_no_port() {
+        for (resource, host) in [
+            ("GET https://api.example.com/a/b", "api.example.com"),
+            ("POST http://127.0.0.1:8080/", "127.0.0.1"),
+            ("GET http://[::1]:8080/x:y", "[::1]"),
+            ("GET http://[::1]/", "[::1]"),
+        ] {
+            assert_eq!(resource.parse::<Resource>().unwrap().host(), host);
+        }
+    }
+
     #[test]
     fn the_hash_is_eip712_over_domain_and_invoice() {
         let invoice = invoice();

@@ -17,6 +17,9 @@ pub mod shared;
 /// One test's token, database, services and people.
 pub mod world;
 
+/// The gateway's ledger, checked as an operator checks it.
+pub mod ledger;
+
 /// A paid API of the kind that providers run.
 pub mod api;
 

@@ -103,6 +103,13 @@ impl World {
         Self::start(shared, Some(chain), None).await
     }
 
+    /// A world on a chain of its own, with a flag of a service.
+    pub async fn on_own_chain_with(exe: &str, name: &str, flag: ServiceFlag) -> Self {
+        let shared = shared(exe).await;
+        let chain = shared.own_chain(name).await;
+        Self::start(shared, Some(chain), Some(flag)).await
+    }
+
     async fn start(
         shared: &'static Shared,
         own_chain: Option<Chain>,
@@ -408,12 +415,12 @@ pub fn url(address: SocketAddr) -> Url {
 
 /// Generous limits, for one payee.
 pub fn policy(pay_to: Address) -> Policy {
-    Policy {
-        per_request: amount("10"),
-        daily: amount("100"),
-        monthly: amount("200"),
-        allowed_providers: vec![AllowedProvider::Payee(pay_to)],
-    }
+    Policy::new(
+        amount("10"),
+        amount("100"),
+        amount("200"),
+        vec![AllowedProvider::Payee(pay_to)],
+    )
 }
 
 /// A new keystore in the folder.

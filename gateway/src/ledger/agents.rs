@@ -12,6 +12,7 @@ pub(crate) struct AgentRow {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) policy: Option<Policy>,
+    pub(crate) paused_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
@@ -26,24 +27,16 @@ impl AgentRow {
     }
 }
 
-type Row = (String, String, Option<String>, Option<i64>);
+type Row = (String, String, Option<String>, Option<i64>, Option<i64>);
 
-fn read((id, name, policy, revoked_at): Row) -> Result<AgentRow, LedgerError> {
-    let policy = policy
-        .map(|text| serde_json::from_str(&text).map_err(|_| LedgerError::Unreadable("policy")))
-        .transpose()?;
+fn read((id, name, policy, paused_at, revoked_at): Row) -> Result<AgentRow, LedgerError> {
     Ok(AgentRow {
         id,
         name,
-        policy,
+        policy: policy.as_deref().map(columns::policy).transpose()?,
+        paused_at: paused_at.map(columns::time).transpose()?,
         revoked_at: revoked_at.map(columns::time).transpose()?,
     })
-}
-
-fn policy_text(policy: Option<&Policy>) -> Result<Option<String>, LedgerError> {
-    policy
-        .map(|policy| serde_json::to_string(policy).map_err(|_| LedgerError::Unreadable("policy")))
-        .transpose()
 }
 
 pub(crate) async fn insert(
@@ -60,7 +53,7 @@ pub(crate) async fn insert(
     .bind(id)
     .bind(workspace_id)
     .bind(name)
-    .bind(policy_text(policy)?)
+    .bind(policy.map(columns::policy_text).transpose()?)
     .bind(now.as_millisecond())
     .execute(conn)
     .await?;
@@ -74,7 +67,7 @@ pub(crate) async fn find(
     id: &str,
 ) -> Result<Option<AgentRow>, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, name, policy, revoked_at FROM agents WHERE workspace_id = ? AND id = ?",
+        "SELECT id, name, policy, paused_at, revoked_at FROM agents WHERE workspace_id = ? AND id = ?",
     )
     .bind(workspace_id)
     .bind(id)
@@ -89,7 +82,7 @@ pub(crate) async fn list(
     workspace_id: &str,
 ) -> Result<Vec<AgentRow>, LedgerError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, name, policy, revoked_at FROM agents WHERE workspace_id = ? ORDER BY created_at, id",
+        "SELECT id, name, policy, paused_at, revoked_at FROM agents WHERE workspace_id = ? ORDER BY created_at, id",
     )
     .bind(workspace_id)
     .fetch_all(conn)
@@ -116,7 +109,21 @@ pub(crate) async fn set_policy(
     policy: &Policy,
 ) -> Result<(), LedgerError> {
     sqlx::query("UPDATE agents SET policy = ? WHERE id = ?")
-        .bind(policy_text(Some(policy))?)
+        .bind(columns::policy_text(policy)?)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Pauses an agent since `since`, or lets it go on.
+pub(crate) async fn set_paused(
+    conn: &mut SqliteConnection,
+    id: &str,
+    since: Option<Timestamp>,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE agents SET paused_at = ? WHERE id = ?")
+        .bind(since.map(Timestamp::as_millisecond))
         .bind(id)
         .execute(conn)
         .await?;

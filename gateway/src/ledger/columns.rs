@@ -2,12 +2,13 @@
 
 use alloy::primitives::{Address, B256};
 use jiff::{Timestamp, tz::TimeZone};
-use x402_schemas::amount::Amount;
+use x402_schemas::{amount::Amount, policy::Policy};
 
 use super::LedgerError;
 
 /// 2^256 - 1 has 78 digits.
 const AMOUNT_DIGITS: usize = 78;
+const SECONDS_OF_HOUR: i64 = 3_600;
 
 pub(crate) fn amount_text(amount: Amount) -> String {
     format!("{:0>AMOUNT_DIGITS$}", amount.to_base_text())
@@ -38,12 +39,34 @@ pub(crate) fn number_column(value: u64) -> Result<i64, LedgerError> {
     i64::try_from(value).map_err(|_| LedgerError::Unreadable("number"))
 }
 
+pub(crate) fn policy_text(policy: &Policy) -> Result<String, LedgerError> {
+    serde_json::to_string(policy).map_err(|_| LedgerError::Unreadable("policy"))
+}
+
+pub(crate) fn policy(text: &str) -> Result<Policy, LedgerError> {
+    serde_json::from_str(text).map_err(|_| LedgerError::Unreadable("policy"))
+}
+
 /// Text that is read into a type of its own.
 pub(crate) fn parsed<T: std::str::FromStr>(
     text: &str,
     what: &'static str,
 ) -> Result<T, LedgerError> {
     text.parse().map_err(|_| LedgerError::Unreadable(what))
+}
+
+/// The UTC hour, as `2026-11-22T13`.
+pub(crate) fn utc_hour(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%dT%H")
+        .to_string()
+}
+
+/// When the next UTC hour begins.
+pub(crate) fn end_of_hour(at: Timestamp) -> Timestamp {
+    let into = at.as_second().rem_euclid(SECONDS_OF_HOUR);
+    let whole = at.as_second().saturating_sub(into);
+    Timestamp::from_second(whole.saturating_add(SECONDS_OF_HOUR)).unwrap_or(Timestamp::MAX)
 }
 
 /// The UTC calendar day, as `2026-11-22`.
@@ -72,6 +95,26 @@ mod tests {
             (utc_day(first), utc_month(first)),
             ("2027-01-01".into(), "2027-01".into())
         );
+    }
+
+    #[test]
+    fn an_hour_ends_where_the_next_begins() {
+        for (at, hour, end) in [
+            (
+                "2026-11-22T13:00:00Z",
+                "2026-11-22T13",
+                "2026-11-22T14:00:00Z",
+            ),
+            (
+                "2026-12-31T23:59:59.999Z",
+                "2026-12-31T23",
+                "2027-01-01T00:00:00Z",
+            ),
+        ] {
+            let at: Timestamp = at.parse().unwrap();
+            assert_eq!(utc_hour(at), hour);
+            assert_eq!(end_of_hour(at), end.parse().unwrap());
+        }
     }
 
     #[test]

@@ -34,11 +34,29 @@ pub(crate) mod quotes;
 /// Payments: their rows and look-ups.
 pub(crate) mod payments;
 
+/// Payments short of their end.
+pub(crate) mod under_way;
+
+/// Payments: transactions that were replaced.
+pub(crate) mod replaced;
+
 /// Payments: every step from one status to the next.
 pub(crate) mod transitions;
 
+/// Payments: the history of their steps.
+pub(crate) mod steps;
+
+/// Double-entry postings of the steps that move money.
+pub(crate) mod postings;
+
 /// Reserved and spent, for each limit.
 pub(crate) mod held;
+
+/// Whether all of it adds up.
+pub mod check;
+
+/// What was asked with an idempotency key.
+pub(crate) mod idempotency_keys;
 
 /// Proof keys.
 pub(crate) mod proof_keys;

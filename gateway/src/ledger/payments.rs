@@ -1,11 +1,12 @@
-//! Payments: their rows and every look-up of them.
+//! Payments: their rows, and look-ups of them by what they are. Those by what is still to be done with
+//! them are in `under_way`.
 
-use alloy::primitives::{Address, B256, Bytes};
+use std::fmt;
+
+use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
-use x402_schemas::{
-    amount::Amount, codes::PaymentFailure, invoice::Invoice, payment::PaymentStatus,
-};
+use x402_schemas::{amount::Amount, codes::PaymentError, invoice::Invoice, payment::PaymentStatus};
 
 use super::{LedgerError, columns};
 
@@ -19,11 +20,18 @@ pub(crate) struct Payment {
     /// The invoice's hash, which the calldata carries.
     pub(crate) memo: B256,
     pub(crate) status: PaymentStatus,
+    /// Why it is void, if it is.
     pub(crate) failure: Option<Failure>,
+    /// Since when it counts against limits.
+    pub(crate) reserved_at: Option<Timestamp>,
+    /// Until when an owner may approve it, if one has to.
+    pub(crate) approval_until: Option<Timestamp>,
     /// The treasury, once signed.
     pub(crate) payer: Option<Address>,
-    /// The transaction, once signed.
+    /// The newest transaction, once signed; the one in the block, once settled.
     pub(crate) tx_hash: Option<B256>,
+    /// What the transaction cost in gas, in wei, once that is known.
+    pub(crate) gas_paid_wei: Option<Amount>,
     /// Where the index has the transfer, once settled.
     pub(crate) place: Option<Place>,
     pub(crate) proof: Option<String>,
@@ -31,40 +39,31 @@ pub(crate) struct Payment {
     pub(crate) updated_at: Timestamp,
 }
 
-/// Why a payment failed, in a code and in words.
+/// Why a payment is void, in a code and in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) code: PaymentFailure,
+    pub(crate) code: PaymentError,
     pub(crate) detail: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
 }
 
 /// Where on the chain a transfer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    pub(crate) tx_hash: B256,
     pub(crate) block_number: u64,
     pub(crate) block_hash: B256,
     pub(crate) log_index: u32,
 }
 
-/// What is under way from one spender and not yet part of the chain's state at some block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InFlight {
-    /// MNEE leaving the treasury.
-    pub(crate) amount: Amount,
-    /// The most gas money that it may cost, in wei.
-    pub(crate) gas_wei: Amount,
-}
-
-/// A signed payment whose transaction may have to be sent again.
-#[derive(Clone, Debug)]
-pub(crate) struct Unsettled {
-    pub(crate) payment: Payment,
-    pub(crate) raw: Bytes,
-}
-
 #[derive(FromRow)]
-struct Row {
-    id: String,
+pub(super) struct Row {
+    pub(super) id: String,
     workspace_id: String,
     agent_id: String,
     invoice_id: String,
@@ -75,19 +74,29 @@ struct Row {
     status: String,
     failure: Option<String>,
     failure_detail: Option<String>,
+    reserved_at: Option<i64>,
+    approval_until: Option<i64>,
     payer: Option<Vec<u8>>,
-    raw_tx: Option<Vec<u8>>,
+    pub(super) raw_tx: Option<Vec<u8>>,
     tx_hash: Option<Vec<u8>>,
     block_number: Option<i64>,
     block_hash: Option<Vec<u8>>,
     log_index: Option<i64>,
     proof: Option<String>,
+    gas_paid_wei: Option<String>,
     created_at: i64,
     updated_at: i64,
 }
 
+#[derive(FromRow)]
+struct Numbered {
+    number: i64,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
 impl Row {
-    fn read(self) -> Result<Payment, LedgerError> {
+    pub(super) fn read(self) -> Result<Payment, LedgerError> {
         let failure = self
             .failure
             .map(|code| {
@@ -97,8 +106,10 @@ impl Row {
                 })
             })
             .transpose()?;
-        let place = match (self.block_number, self.block_hash, self.log_index) {
-            (Some(number), Some(hash), Some(log_index)) => Some(Place {
+        let tx_hash = self.tx_hash.as_deref().map(columns::hash).transpose()?;
+        let place = match (tx_hash, self.block_number, self.block_hash, self.log_index) {
+            (Some(tx_hash), Some(number), Some(hash), Some(log_index)) => Some(Place {
+                tx_hash,
                 block_number: columns::number(number)?,
                 block_hash: columns::hash(&hash)?,
                 log_index: u32::try_from(log_index)
@@ -119,8 +130,15 @@ impl Row {
             memo: columns::hash(&self.memo)?,
             status: columns::parsed(&self.status, "status")?,
             failure,
+            reserved_at: self.reserved_at.map(columns::time).transpose()?,
+            approval_until: self.approval_until.map(columns::time).transpose()?,
             payer: self.payer.as_deref().map(columns::address).transpose()?,
-            tx_hash: self.tx_hash.as_deref().map(columns::hash).transpose()?,
+            tx_hash,
+            gas_paid_wei: self
+                .gas_paid_wei
+                .as_deref()
+                .map(columns::amount)
+                .transpose()?,
             place,
             proof: self.proof,
             created_at: columns::time(self.created_at)?,
@@ -129,8 +147,86 @@ impl Row {
     }
 }
 
-fn read_all(rows: Vec<Row>) -> Result<Vec<Payment>, LedgerError> {
+pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<Payment>, LedgerError> {
     rows.into_iter().map(Row::read).collect()
+}
+
+/// Adds a payment as quoted. Its first steps follow in the same change of the ledger.
+pub(super) async fn insert(
+    conn: &mut SqliteConnection,
+    payment: &Payment,
+    quote_id: &str,
+) -> Result<(), LedgerError> {
+    let Payment { id, invoice, .. } = payment;
+    let failure = payment.failure.as_ref();
+    sqlx::query(
+        "INSERT INTO payments (id, workspace_id, agent_id, quote_id, invoice_id, pay_to, amount, resource, memo, \
+         status, failure, failure_detail, approval_until, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'quoted', ?, ?, ?, ?, ?)",
+    )
+    .bind(id)
+    .bind(&payment.workspace_id)
+    .bind(&payment.agent_id)
+    .bind(quote_id)
+    .bind(invoice.id.as_str())
+    .bind(invoice.pay_to.as_slice())
+    .bind(columns::amount_text(invoice.amount))
+    .bind(invoice.resource.as_str())
+    .bind(payment.memo.as_slice())
+    .bind(failure.map(|failure| failure.code.as_str()))
+    .bind(failure.map(|failure| failure.detail.as_str()))
+    .bind(payment.approval_until.map(Timestamp::as_millisecond))
+    .bind(payment.created_at.as_millisecond())
+    .bind(payment.updated_at.as_millisecond())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes a status. Only a step may do this.
+pub(super) async fn set_status(
+    conn: &mut SqliteConnection,
+    id: &str,
+    status: PaymentStatus,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE payments SET status = ?, updated_at = ? WHERE id = ?")
+        .bind(status.as_str())
+        .bind(now.as_millisecond())
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes what a payment's transaction cost in gas, unless it has another transaction by now.
+pub(crate) async fn set_gas_paid(
+    conn: &mut SqliteConnection,
+    id: &str,
+    tx_hash: B256,
+    wei: Amount,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE payments SET gas_paid_wei = ? WHERE id = ? AND tx_hash = ?")
+        .bind(columns::amount_text(wei))
+        .bind(id)
+        .bind(tx_hash.as_slice())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes since when a payment counts. Only a step may do this.
+pub(super) async fn set_reserved_at(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE payments SET reserved_at = ? WHERE id = ?")
+        .bind(now.as_millisecond())
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// The payment of that id, whoever's it is: the caller compares the workspace.
@@ -164,7 +260,8 @@ pub(crate) async fn of_invoice(
     invoice: &Invoice,
 ) -> Result<Option<Payment>, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT * FROM payments WHERE workspace_id = ? AND invoice_id = ? AND pay_to = ? AND status <> 'failed'",
+        "SELECT * FROM payments WHERE workspace_id = ? AND invoice_id = ? AND pay_to = ? \
+         AND status NOT IN ('denied', 'expired', 'failed', 'reverted')",
     )
     .bind(workspace_id)
     .bind(invoice.id.as_str())
@@ -197,110 +294,36 @@ pub(crate) async fn page(
     read_all(rows)
 }
 
-/// Signed payments that the index has not settled, oldest change first, with their bytes.
-pub(crate) async fn unsettled(
+/// Every workspace's payments after a row, in the order of their rows, not read yet.
+pub(super) async fn page_of_all(
     conn: &mut SqliteConnection,
+    after: i64,
     limit: u32,
-) -> Result<Vec<Unsettled>, LedgerError> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM payments WHERE status IN ('signed', 'broadcast') ORDER BY workspace_id, nonce LIMIT ?",
+) -> Result<Vec<(i64, Row)>, LedgerError> {
+    let rows: Vec<Numbered> = sqlx::query_as(
+        "SELECT rowid AS number, * FROM payments WHERE rowid > ? ORDER BY rowid LIMIT ?",
     )
+    .bind(after)
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|mut row| {
-            let raw = row
-                .raw_tx
-                .take()
-                .ok_or(LedgerError::Unreadable("signed transaction"))?;
-            Ok(Unsettled {
-                payment: row.read()?,
-                raw: raw.into(),
-            })
-        })
-        .collect()
+    Ok(rows.into_iter().map(|row| (row.number, row.row)).collect())
 }
 
-/// Every payment that a change of the index may concern: signed, or settled in a block not yet final.
-pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Payment>, LedgerError> {
-    let mut payments = read_all(
-        sqlx::query_as(
-            "SELECT * FROM payments WHERE status IN ('signed', 'broadcast') ORDER BY created_at",
-        )
-        .fetch_all(&mut *conn)
-        .await?,
-    )?;
-    payments.extend(read_all(
-        sqlx::query_as("SELECT * FROM payments WHERE status = 'settled' AND final = 0")
-            .fetch_all(conn)
-            .await?,
-    )?);
-    Ok(payments)
-}
-
-/// Payments that are reserved, and not signed, since before `since`: nobody is sending them.
-pub(crate) async fn reserved_before(
-    conn: &mut SqliteConnection,
-    since: Timestamp,
-) -> Result<Vec<String>, LedgerError> {
-    Ok(
-        sqlx::query_scalar("SELECT id FROM payments WHERE status = 'reserved' AND updated_at <= ?")
-            .bind(since.as_millisecond())
-            .fetch_all(conn)
-            .await?,
-    )
-}
-
-/// What the chain's state does not show yet, if it has mined the spender's first `mined` transactions.
-pub(crate) async fn in_flight(
+/// The workspace's payments that were asked for at or after a moment, oldest first.
+pub(crate) async fn asked_since(
     conn: &mut SqliteConnection,
     workspace_id: &str,
-    payer: Address,
-    mined: u64,
-) -> Result<InFlight, LedgerError> {
-    let rows: Vec<(String, Option<String>, Option<Vec<u8>>)> = sqlx::query_as(
-        "SELECT amount, gas_wei, payer FROM payments WHERE workspace_id = ? AND nonce >= ? AND status <> 'failed'",
+    moment: Timestamp,
+    limit: u32,
+) -> Result<Vec<Payment>, LedgerError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM payments WHERE workspace_id = ? AND created_at >= ? ORDER BY created_at, id LIMIT ?",
     )
     .bind(workspace_id)
-    .bind(columns::number_column(mined)?)
+    .bind(moment.as_millisecond())
+    .bind(limit)
     .fetch_all(conn)
     .await?;
-    let too_much = LedgerError::Imbalance("what is in flight passes 256 bits");
-    let sum = rows.iter().try_fold(InFlight::default(), |sum, row| {
-        let (amount, gas_wei, from) = row;
-        let leaves_payer = from.as_deref() == Some(payer.as_slice());
-        let amount = if leaves_payer {
-            columns::amount(amount).ok()?
-        } else {
-            Amount::ZERO
-        };
-        let gas_wei = columns::amount(gas_wei.as_deref()?).ok()?;
-        Some(InFlight {
-            amount: sum.amount.checked_add(amount)?,
-            gas_wei: sum.gas_wei.checked_add(gas_wei)?,
-        })
-    });
-    sum.ok_or(too_much)
-}
-
-/// How many payments are in each status short of settled, and since when the oldest waits.
-pub(crate) async fn open_counts(
-    conn: &mut SqliteConnection,
-) -> Result<Vec<(PaymentStatus, i64, Timestamp)>, LedgerError> {
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT status, count(*), min(created_at) FROM payments \
-         WHERE status IN ('reserved', 'signed', 'broadcast') GROUP BY status",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|(status, count, oldest)| {
-            Ok((
-                columns::parsed(&status, "status")?,
-                count,
-                columns::time(oldest)?,
-            ))
-        })
-        .collect()
+    read_all(rows)
 }

@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use x402_schemas::{codes::Denial, invoice::Invoice, network::Network};
+use x402_schemas::{
+    codes::{Denial, PaymentError},
+    invoice::Invoice,
+    network::Network,
+};
 
 use super::{LedgerError, columns};
+use crate::policy::replay::{Past, Was};
 
 /// A quote that allowed a payment.
 #[derive(Clone, Debug)]
@@ -14,6 +19,7 @@ pub(crate) struct Quote {
     pub(crate) agent_id: String,
     pub(crate) invoice: Invoice,
     pub(crate) network: Network,
+    pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }
 
@@ -27,6 +33,7 @@ type Row = (
     String,
     String,
     i64,
+    i64,
 );
 
 pub(crate) async fn insert(
@@ -34,7 +41,6 @@ pub(crate) async fn insert(
     quote: &Quote,
     description: Option<&str>,
     denial: Option<Denial>,
-    now: Timestamp,
 ) -> Result<(), LedgerError> {
     sqlx::query(
         "INSERT INTO quotes (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, \
@@ -50,7 +56,7 @@ pub(crate) async fn insert(
     .bind(quote.invoice.resource.as_str())
     .bind(description)
     .bind(denial.map(Denial::as_str))
-    .bind(now.as_millisecond())
+    .bind(quote.created_at.as_millisecond())
     .bind(quote.expires_at.as_millisecond())
     .execute(conn)
     .await?;
@@ -64,8 +70,8 @@ pub(crate) async fn find(
     id: &str,
 ) -> Result<Option<Quote>, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at \
-         FROM quotes WHERE id = ? AND agent_id = ? AND denial IS NULL",
+        "SELECT id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, created_at, \
+         expires_at FROM quotes WHERE id = ? AND agent_id = ? AND denial IS NULL",
     )
     .bind(id)
     .bind(agent_id)
@@ -75,8 +81,18 @@ pub(crate) async fn find(
 }
 
 fn read(row: Row) -> Result<Quote, LedgerError> {
-    let (id, workspace_id, agent_id, invoice_id, pay_to, amount, network, resource, expires_at) =
-        row;
+    let (
+        id,
+        workspace_id,
+        agent_id,
+        invoice_id,
+        pay_to,
+        amount,
+        network,
+        resource,
+        created_at,
+        expires_at,
+    ) = row;
     Ok(Quote {
         id,
         workspace_id,
@@ -88,6 +104,45 @@ fn read(row: Row) -> Result<Quote, LedgerError> {
             resource: columns::parsed(&resource, "resource")?,
         },
         network: columns::parsed(&network, "network")?,
+        created_at: columns::time(created_at)?,
         expires_at: columns::time(expires_at)?,
+    })
+}
+
+type DeniedRow = (String, String, Vec<u8>, String, String, String, String, i64);
+
+/// The workspace's quotes that denied, made at or after a moment, oldest first.
+pub(crate) async fn denied_since(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    moment: Timestamp,
+    limit: u32,
+) -> Result<Vec<Past>, LedgerError> {
+    let rows: Vec<DeniedRow> = sqlx::query_as(
+        "SELECT agent_id, invoice_id, pay_to, amount, network, resource, denial, created_at FROM quotes \
+         WHERE workspace_id = ? AND denial IS NOT NULL AND created_at >= ? ORDER BY created_at LIMIT ?",
+    )
+    .bind(workspace_id)
+    .bind(moment.as_millisecond())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read_denied).collect()
+}
+
+fn read_denied(row: DeniedRow) -> Result<Past, LedgerError> {
+    let (agent_id, invoice_id, pay_to, amount, network, resource, denial, at) = row;
+    let denial = columns::parsed(&denial, "denial")?;
+    Ok(Past {
+        agent_id,
+        invoice: Invoice {
+            id: columns::parsed(&invoice_id, "invoice id")?,
+            pay_to: columns::address(&pay_to)?,
+            amount: columns::amount(&amount)?,
+            resource: columns::parsed(&resource, "resource")?,
+        },
+        network: columns::parsed(&network, "network")?,
+        at: columns::time(at)?,
+        was: Was::Not(PaymentError::Denied(denial)),
     })
 }

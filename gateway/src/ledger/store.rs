@@ -82,6 +82,23 @@ impl Ledger {
         Ok(Self { writer, reader })
     }
 
+    /// Opens the ledger in `folder` to read it, beside a gateway that may be writing. It has to be there.
+    pub(crate) async fn open_to_read(folder: &Path) -> Result<Self, LedgerError> {
+        let options = SqliteConnectOptions::new()
+            .filename(folder.join(FILE))
+            .busy_timeout(ACQUIRE_TIMEOUT)
+            .pragma("query_only", "on");
+        let reader = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self {
+            writer: reader.clone(),
+            reader,
+        })
+    }
+
     /// Begins a change. It takes the write lock at once, so what it reads stays true until it commits;
     /// dropping it undoes it.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, LedgerError> {

@@ -1,9 +1,11 @@
-//! Every step of a payment from one status to the next. Nothing else writes a status.
+//! Every step of a payment from one status to the next, and nothing else writes a status.
 //!
-//! Each function takes a connection inside a change of the ledger and answers whether the step was
-//! taken: `false` means that the payment has moved on meanwhile, and nothing was written.
+//! A step is written down with its time and reason, moves the money between the accounts that the two
+//! statuses stand for, and holds or releases it against limits: all in the caller's change of the
+//! ledger. Each function answers whether the step was taken: `false` means that the payment has moved
+//! on meanwhile, and nothing was written.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
@@ -11,15 +13,11 @@ use x402_schemas::{amount::Amount, payment::PaymentStatus};
 use super::{
     LedgerError, columns, held, issued_proofs,
     payments::{self, Failure, Payment, Place},
+    postings::{self, Account},
+    quotes::Quote,
+    replaced, steps,
 };
 use crate::spender::SignedTransaction;
-
-/// What a new payment is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reserved<'a> {
-    pub(crate) payment: &'a Payment,
-    pub(crate) quote_id: &'a str,
-}
 
 /// What signing adds.
 #[derive(Clone, Copy, Debug)]
@@ -31,38 +29,80 @@ pub(crate) struct Signed<'a> {
     pub(crate) gas_wei: Amount,
 }
 
-/// Nothing → reserved. The amount counts against every limit from here on.
-pub(crate) async fn reserve(
+/// What takes the place of a payment's transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replacement<'a> {
+    pub(crate) transaction: &'a SignedTransaction,
+    /// The most that it may cost.
+    pub(crate) gas_wei: Amount,
+    pub(crate) max_fee_per_gas: u128,
+}
+
+/// Where a step leads, and why it is taken.
+struct Step<'a> {
+    to: PaymentStatus,
+    reason: &'a str,
+    at: Timestamp,
+}
+
+/// Quoted → reserved, awaiting approval or denied, as the payment's status says.
+pub(crate) async fn create(
     conn: &mut SqliteConnection,
-    reserved: Reserved<'_>,
+    payment: &Payment,
+    quote: &Quote,
 ) -> Result<(), LedgerError> {
-    let Payment {
-        id,
-        workspace_id,
-        agent_id,
-        invoice,
-        memo,
-        created_at,
-        ..
-    } = reserved.payment;
-    sqlx::query(
-        "INSERT INTO payments (id, workspace_id, agent_id, quote_id, invoice_id, pay_to, amount, resource, \
-         memo, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?)",
-    )
-    .bind(id)
-    .bind(workspace_id)
-    .bind(agent_id)
-    .bind(reserved.quote_id)
-    .bind(invoice.id.as_str())
-    .bind(invoice.pay_to.as_slice())
-    .bind(columns::amount_text(invoice.amount))
-    .bind(invoice.resource.as_str())
-    .bind(memo.as_slice())
-    .bind(created_at.as_millisecond())
-    .bind(created_at.as_millisecond())
-    .execute(&mut *conn)
-    .await?;
-    held::hold(conn, account(reserved.payment), invoice.amount).await
+    payments::insert(conn, payment, &quote.id).await?;
+    let (id, at) = (&payment.id, payment.created_at);
+    let quoted = PaymentStatus::Quoted;
+    steps::record(conn, id, quoted, "POST /quote allowed it", quote.created_at).await?;
+    let failure = payment.failure.as_ref().map(Failure::to_string);
+    let reason = match (payment.status, &failure) {
+        (_, Some(failure)) => failure.as_str(),
+        (PaymentStatus::AwaitingApproval, None) => "policy wants an owner's approval",
+        (_, None) => "policy allows it",
+    };
+    let step = Step {
+        to: payment.status,
+        reason,
+        at,
+    };
+    advance(conn, id, &[quoted], step).await.map(drop)
+}
+
+/// Awaiting approval → reserved: an owner has approved it. It counts from here on.
+pub(crate) async fn approve(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let step = Step {
+        to: PaymentStatus::Reserved,
+        reason: "an owner has approved it",
+        at: now,
+    };
+    advance(conn, id, &[PaymentStatus::AwaitingApproval], step).await
+}
+
+/// Awaiting approval → denied: an owner has rejected it. Nothing was held.
+pub(crate) async fn reject(
+    conn: &mut SqliteConnection,
+    id: &str,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let from = [PaymentStatus::AwaitingApproval];
+    end(conn, id, &from, PaymentStatus::Denied, failure, now).await
+}
+
+/// Awaiting approval → expired: no owner has approved it in time. Nothing was held.
+pub(crate) async fn expire(
+    conn: &mut SqliteConnection,
+    id: &str,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let from = [PaymentStatus::AwaitingApproval];
+    end(conn, id, &from, PaymentStatus::Expired, failure, now).await
 }
 
 /// Reserved → signed. Must be committed before the transaction is sent anywhere.
@@ -72,7 +112,13 @@ pub(crate) async fn sign(
     signed: Signed<'_>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    if step(conn, id, PaymentStatus::Signed, now).await?.is_none() {
+    let reason = format!("nonce {}, {}", signed.nonce, signed.transaction.hash);
+    let step = Step {
+        to: PaymentStatus::Signed,
+        reason: &reason,
+        at: now,
+    };
+    if !advance(conn, id, &[PaymentStatus::Reserved], step).await? {
         return Ok(false);
     }
     sqlx::query(
@@ -95,19 +141,86 @@ pub(crate) async fn broadcast(
     id: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "a node has taken it",
+        at: now,
     };
-    // Settled steps back too, but only because a reorg says so.
-    if payment.status != PaymentStatus::Signed {
-        return Ok(false);
-    }
-    Ok(step(conn, id, PaymentStatus::Broadcast, now)
-        .await?
-        .is_some())
+    advance(conn, id, &[PaymentStatus::Signed], step).await
 }
 
-/// Signed or broadcast → settled, with its proof.
+/// Broadcast → broadcast, with another transaction of the same nonce. Must be committed before that is
+/// sent anywhere. The one before is kept: a block may hold it after all.
+pub(crate) async fn replace(
+    conn: &mut SqliteConnection,
+    payment: &Payment,
+    replacement: Replacement<'_>,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let Replacement {
+        transaction,
+        gas_wei,
+        max_fee_per_gas,
+    } = replacement;
+    let id = &payment.id;
+    let unchanged = payments::find(conn, id)
+        .await?
+        .is_some_and(|found| found.tx_hash == payment.tx_hash);
+    let reason = format!(
+        "waited too long; replaced by {}, which bids {max_fee_per_gas} wei",
+        transaction.hash
+    );
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: &reason,
+        at: now,
+    };
+    if !unchanged || !advance(conn, id, &[PaymentStatus::Broadcast], step).await? {
+        return Ok(false);
+    }
+    replaced::keep(conn, id, now).await?;
+    sqlx::query("UPDATE payments SET raw_tx = ?, tx_hash = ?, gas_wei = ? WHERE id = ?")
+        .bind(transaction.raw.as_ref())
+        .bind(transaction.hash.as_slice())
+        .bind(columns::amount_text(gas_wei))
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(true)
+}
+
+/// Signed or broadcast → included: a node has it in a block, and the index will tell.
+pub(crate) async fn include(
+    conn: &mut SqliteConnection,
+    id: &str,
+    block_number: u64,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let reason = format!("in block {block_number}");
+    let step = Step {
+        to: PaymentStatus::Included,
+        reason: &reason,
+        at: now,
+    };
+    let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
+    advance(conn, id, &from, step).await
+}
+
+/// Included → broadcast: the node has it in no block any more.
+pub(crate) async fn exclude(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "its block is gone",
+        at: now,
+    };
+    advance(conn, id, &[PaymentStatus::Included], step).await
+}
+
+/// Signed, broadcast or included → settled, with its proof. What was not seen in a block before is now.
 pub(crate) async fn settle(
     conn: &mut SqliteConnection,
     id: &str,
@@ -115,9 +228,17 @@ pub(crate) async fn settle(
     proof: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    if step(conn, id, PaymentStatus::Settled, now).await?.is_none() {
+    include(conn, id, place.block_number, now).await?;
+    let reason = format!("the index has it in block {}", place.block_number);
+    let step = Step {
+        to: PaymentStatus::Settled,
+        reason: &reason,
+        at: now,
+    };
+    if !advance(conn, id, &[PaymentStatus::Included], step).await? {
         return Ok(false);
     }
+    replaced::restore(conn, id, place.tx_hash, now).await?;
     sqlx::query(
         "UPDATE payments SET block_number = ?, block_hash = ?, log_index = ?, proof = ?, final = 0 WHERE id = ?",
     )
@@ -138,19 +259,17 @@ pub(crate) async fn unsettle(
     id: &str,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let step = Step {
+        to: PaymentStatus::Broadcast,
+        reason: "a reorg has removed its block",
+        at: now,
     };
-    if payment.status != PaymentStatus::Settled
-        || step(conn, id, PaymentStatus::Broadcast, now)
-            .await?
-            .is_none()
-    {
+    if !advance(conn, id, &[PaymentStatus::Settled], step).await? {
         return Ok(false);
     }
     sqlx::query(
-        "UPDATE payments SET block_number = NULL, block_hash = NULL, log_index = NULL, proof = NULL, final = 0 \
-         WHERE id = ?",
+        "UPDATE payments SET block_number = NULL, block_hash = NULL, log_index = NULL, proof = NULL, final = 0, \
+         gas_paid_wei = NULL WHERE id = ?",
     )
     .bind(id)
     .execute(conn)
@@ -176,77 +295,98 @@ pub(crate) async fn fail_unsigned(
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    fail(conn, id, &[PaymentStatus::Reserved], failure, now).await
+    let from = [PaymentStatus::Reserved];
+    end(conn, id, &from, PaymentStatus::Failed, failure, now).await
 }
 
-/// Signed or broadcast → failed: its transaction is final on the chain and moved nothing. Releases
-/// the reservation. Nothing less than finality may come here.
-pub(crate) async fn fail_reverted(
+/// Signed, broadcast or included → reverted: its transaction is final on the chain and moved nothing.
+/// Releases the reservation. Nothing less than finality may come here.
+pub(crate) async fn revert(
     conn: &mut SqliteConnection,
     id: &str,
+    tx_hash: B256,
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
-    fail(conn, id, &from, failure, now).await
+    let from = [
+        PaymentStatus::Signed,
+        PaymentStatus::Broadcast,
+        PaymentStatus::Included,
+    ];
+    let ended = end(conn, id, &from, PaymentStatus::Reverted, failure, now).await?;
+    if ended {
+        replaced::restore(conn, id, tx_hash, now).await?;
+    }
+    Ok(ended)
 }
 
-async fn fail(
+/// Makes a payment void, with the reason.
+async fn end(
     conn: &mut SqliteConnection,
     id: &str,
     from: &[PaymentStatus],
+    end: PaymentStatus,
     failure: &Failure,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
+    let reason = failure.to_string();
+    let step = Step {
+        to: end,
+        reason: &reason,
+        at: now,
     };
-    if !from.contains(&payment.status)
-        || step(conn, id, PaymentStatus::Failed, now).await?.is_none()
-    {
+    if !advance(conn, id, from, step).await? {
         return Ok(false);
     }
     sqlx::query("UPDATE payments SET failure = ?, failure_detail = ? WHERE id = ?")
         .bind(failure.code.as_str())
         .bind(&failure.detail)
         .bind(id)
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    held::release(conn, account(&payment), payment.invoice.amount).await?;
     Ok(true)
 }
 
-/// Takes the step if [`PaymentStatus::may_become`] allows it, and says from where.
-async fn step(
+/// Takes one step from one of these statuses, with all that belongs to it.
+async fn advance(
     conn: &mut SqliteConnection,
     id: &str,
-    next: PaymentStatus,
-    now: Timestamp,
-) -> Result<Option<PaymentStatus>, LedgerError> {
-    let status: Option<String> = sqlx::query_scalar("SELECT status FROM payments WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(status) = status else {
-        return Ok(None);
+    from: &[PaymentStatus],
+    step: Step<'_>,
+) -> Result<bool, LedgerError> {
+    let Some(payment) = payments::find(conn, id).await? else {
+        return Ok(false);
     };
-    let status: PaymentStatus = columns::parsed(&status, "status")?;
-    if !status.may_become(next) {
-        return Ok(None);
+    if !from.contains(&payment.status) || !payment.status.may_become(step.to) {
+        return Ok(false);
     }
-    sqlx::query("UPDATE payments SET status = ?, updated_at = ? WHERE id = ?")
-        .bind(next.as_str())
-        .bind(now.as_millisecond())
-        .bind(id)
-        .execute(conn)
-        .await?;
-    Ok(Some(status))
+    let number = steps::record(conn, id, step.to, step.reason, step.at).await?;
+    payments::set_status(conn, id, step.to, step.at).await?;
+    let (before, after) = (Account::of(payment.status), Account::of(step.to));
+    if before == after {
+        return Ok(true);
+    }
+    let amount = payment.invoice.amount;
+    postings::transfer(conn, number, before, after, amount).await?;
+    if before == Account::Available {
+        payments::set_reserved_at(conn, id, step.at).await?;
+        let counted = held::Account {
+            reserved_at: step.at,
+            ..account(&payment)
+        };
+        held::hold(conn, counted, amount).await?;
+    }
+    if after == Account::Available {
+        held::release(conn, account(&payment), amount).await?;
+    }
+    Ok(true)
 }
 
+/// Whose limits it counts against.
 fn account(payment: &Payment) -> held::Account<'_> {
     held::Account {
         workspace_id: &payment.workspace_id,
         agent_id: &payment.agent_id,
-        created_at: payment.created_at,
+        reserved_at: payment.reserved_at.unwrap_or(payment.created_at),
     }
 }

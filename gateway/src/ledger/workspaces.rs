@@ -2,8 +2,8 @@
 
 use alloy::primitives::Address;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
-use x402_schemas::amount::Amount;
+use sqlx::{FromRow, SqliteConnection};
+use x402_schemas::{amount::Amount, policy::Policy};
 
 use super::{LedgerError, columns};
 
@@ -17,22 +17,39 @@ pub(crate) struct Workspace {
     pub(crate) monthly_budget: Amount,
     /// The attached treasury that pays now.
     pub(crate) treasury: Option<Address>,
+    /// For all of its agents together, besides the budget.
+    pub(crate) policy: Option<Policy>,
+    pub(crate) paused_at: Option<Timestamp>,
     /// The spender's next nonce, as far as this ledger has signed.
     pub(crate) next_nonce: u64,
 }
 
-type Row = (i64, String, String, String, Option<Vec<u8>>, i64);
+#[derive(FromRow)]
+struct Row {
+    number: i64,
+    id: String,
+    name: String,
+    monthly_budget: String,
+    treasury: Option<Vec<u8>>,
+    policy: Option<String>,
+    paused_at: Option<i64>,
+    next_nonce: i64,
+}
 
-fn read(row: Row) -> Result<Workspace, LedgerError> {
-    let (number, id, name, monthly_budget, treasury, next_nonce) = row;
-    Ok(Workspace {
-        number,
-        id,
-        name,
-        monthly_budget: columns::amount(&monthly_budget)?,
-        treasury: treasury.as_deref().map(columns::address).transpose()?,
-        next_nonce: columns::number(next_nonce)?,
-    })
+impl Row {
+    fn read(self) -> Result<Workspace, LedgerError> {
+        let treasury = self.treasury.as_deref();
+        Ok(Workspace {
+            number: self.number,
+            id: self.id,
+            name: self.name,
+            monthly_budget: columns::amount(&self.monthly_budget)?,
+            treasury: treasury.map(columns::address).transpose()?,
+            policy: self.policy.as_deref().map(columns::policy).transpose()?,
+            paused_at: self.paused_at.map(columns::time).transpose()?,
+            next_nonce: columns::number(self.next_nonce)?,
+        })
+    }
 }
 
 pub(crate) async fn insert(
@@ -57,12 +74,12 @@ pub(crate) async fn insert(
 /// The workspace, which a key or row already names; its absence is a broken ledger.
 pub(crate) async fn get(conn: &mut SqliteConnection, id: &str) -> Result<Workspace, LedgerError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT number, id, name, monthly_budget, treasury, next_nonce FROM workspaces WHERE id = ?",
+        "SELECT number, id, name, monthly_budget, treasury, policy, paused_at, next_nonce FROM workspaces WHERE id = ?",
     )
     .bind(id)
     .fetch_optional(conn)
     .await?;
-    row.map_or(Err(LedgerError::Unreadable("workspace")), read)
+    row.map_or(Err(LedgerError::Unreadable("workspace")), Row::read)
 }
 
 /// Whether there is any, so that a missing seed is noticed.
@@ -81,6 +98,34 @@ pub(crate) async fn set_budget(
 ) -> Result<(), LedgerError> {
     sqlx::query("UPDATE workspaces SET monthly_budget = ? WHERE id = ?")
         .bind(columns::amount_text(monthly_budget))
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Gives the workspace a policy, or takes it away.
+pub(crate) async fn set_policy(
+    conn: &mut SqliteConnection,
+    id: &str,
+    policy: Option<&Policy>,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE workspaces SET policy = ? WHERE id = ?")
+        .bind(policy.map(columns::policy_text).transpose()?)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Pauses a workspace since `since`, or lets it go on.
+pub(crate) async fn set_paused(
+    conn: &mut SqliteConnection,
+    id: &str,
+    since: Option<Timestamp>,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE workspaces SET paused_at = ? WHERE id = ?")
+        .bind(since.map(Timestamp::as_millisecond))
         .bind(id)
         .execute(conn)
         .await?;

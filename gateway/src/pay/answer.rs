@@ -7,66 +7,80 @@ use axum::{
 };
 use x402_schemas::{
     api::agent::{PayFailed, PayPending, PaySettled},
-    codes::PaymentFailure,
+    codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
 
-use super::reserve::Refusal;
 use crate::ledger::payments::Payment;
 
 /// When asking again makes sense; a block of mainnet takes 12 seconds, of a local chain one.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// A person approves; nobody has to know within a second.
+const RETRY_APPROVAL_AFTER_MS: u64 = 5_000;
 
 pub(super) fn of_payment(payment: &Payment) -> Response {
-    match (payment.status, &payment.failure) {
-        (PaymentStatus::Settled, _) => settled(payment),
-        (PaymentStatus::Failed, failure) => {
-            let code = failure
-                .as_ref()
-                .map_or(PaymentFailure::WalletError, |failure| failure.code);
-            let message = failure
-                .as_ref()
-                .map_or_else(String::new, |failure| failure.detail.clone());
-            failed(status_of(code), code.as_str(), message)
-        }
-        (PaymentStatus::Reserved | PaymentStatus::Signed | PaymentStatus::Broadcast, _) => {
-            pending(payment)
-        }
+    match payment.status {
+        PaymentStatus::Settled => settled(payment),
+        PaymentStatus::Denied
+        | PaymentStatus::Expired
+        | PaymentStatus::Failed
+        | PaymentStatus::Reverted => void(payment),
+        PaymentStatus::Quoted
+        | PaymentStatus::AwaitingApproval
+        | PaymentStatus::Reserved
+        | PaymentStatus::Signed
+        | PaymentStatus::Broadcast
+        | PaymentStatus::Included => pending(payment),
     }
 }
 
-pub(super) fn of_refusal(refusal: Refusal) -> Response {
-    match refusal {
-        Refusal::Quote(code) => {
-            let message = match code {
-                PaymentFailure::QuoteNotFound => "no quote of yours has that id; ask POST /quote",
-                PaymentFailure::QuoteExpired => {
-                    "the quote is older than 60 seconds; ask POST /quote for a new one"
-                }
-                PaymentFailure::InsufficientBalance
-                | PaymentFailure::InsufficientAllowance
-                | PaymentFailure::TokenPaused
-                | PaymentFailure::AccountBlocked
-                | PaymentFailure::TransactionFailed
-                | PaymentFailure::WalletError => "nothing was paid; ask POST /quote for a new one",
-            };
-            failed(status_of(code), code.as_str(), message.to_owned())
+pub(super) fn of_refusal(code: PaymentFailure) -> Response {
+    let message = match code {
+        PaymentFailure::QuoteNotFound => "no quote of yours has that id; ask POST /quote",
+        PaymentFailure::QuoteExpired => {
+            "the quote is older than 60 seconds; ask POST /quote for a new one"
         }
-        Refusal::Denied(denial, message) => failed(StatusCode::FORBIDDEN, denial.as_str(), message),
-    }
-}
-
-/// Nothing was paid and the caller can change that: the treasury's or the chain's state is in the way.
-const fn status_of(code: PaymentFailure) -> StatusCode {
-    match code {
-        PaymentFailure::QuoteNotFound => StatusCode::NOT_FOUND,
-        PaymentFailure::QuoteExpired => StatusCode::GONE,
         PaymentFailure::InsufficientBalance
         | PaymentFailure::InsufficientAllowance
         | PaymentFailure::TokenPaused
         | PaymentFailure::AccountBlocked
         | PaymentFailure::TransactionFailed
-        | PaymentFailure::WalletError => StatusCode::CONFLICT,
+        | PaymentFailure::WalletError
+        | PaymentFailure::ApprovalRejected
+        | PaymentFailure::ApprovalExpired => "nothing was paid; ask POST /quote for a new one",
+    };
+    failed(PaymentError::Failed(code), message.to_owned())
+}
+
+/// Nothing was paid and the caller can change that: policy, the treasury's or the chain's state is in
+/// the way.
+const fn status_of(code: PaymentError) -> StatusCode {
+    match code {
+        PaymentError::Denied(_) | PaymentError::Failed(PaymentFailure::ApprovalRejected) => {
+            StatusCode::FORBIDDEN
+        }
+        PaymentError::Failed(PaymentFailure::QuoteNotFound) => StatusCode::NOT_FOUND,
+        PaymentError::Failed(PaymentFailure::QuoteExpired | PaymentFailure::ApprovalExpired) => {
+            StatusCode::GONE
+        }
+        PaymentError::Failed(
+            PaymentFailure::InsufficientBalance
+            | PaymentFailure::InsufficientAllowance
+            | PaymentFailure::TokenPaused
+            | PaymentFailure::AccountBlocked
+            | PaymentFailure::TransactionFailed
+            | PaymentFailure::WalletError,
+        ) => StatusCode::CONFLICT,
+    }
+}
+
+fn void(payment: &Payment) -> Response {
+    match &payment.failure {
+        Some(failure) => failed(failure.code, failure.detail.clone()),
+        None => failed(
+            PaymentError::Failed(PaymentFailure::WalletError),
+            String::new(),
+        ),
     }
 }
 
@@ -87,20 +101,26 @@ fn settled(payment: &Payment) -> Response {
 }
 
 fn pending(payment: &Payment) -> Response {
+    let awaits = payment.status == PaymentStatus::AwaitingApproval;
     let pending = PayPending {
         status: "pending".to_owned(),
         payment_id: payment.id.clone(),
         tx_hash: payment.tx_hash,
-        retry_after_ms: RETRY_AFTER_MS,
+        reason: awaits.then_some(Denial::ApprovalRequired),
+        retry_after_ms: if awaits {
+            RETRY_APPROVAL_AFTER_MS
+        } else {
+            RETRY_AFTER_MS
+        },
     };
     (StatusCode::ACCEPTED, Json(pending)).into_response()
 }
 
-fn failed(status: StatusCode, error: &'static str, message: String) -> Response {
+fn failed(code: PaymentError, message: String) -> Response {
     let failed = PayFailed {
         success: false,
-        error: error.to_owned(),
+        error: code.as_str().to_owned(),
         message,
     };
-    (status, Json(failed)).into_response()
+    (status_of(code), Json(failed)).into_response()
 }

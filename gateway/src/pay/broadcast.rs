@@ -6,6 +6,7 @@ use x402_service::{clock, logs::with_causes};
 
 use crate::{
     chain::Sent,
+    fault,
     gateway::Gateway,
     ledger::{LedgerError, transitions},
     metrics::BroadcastError,
@@ -13,7 +14,9 @@ use crate::{
 
 /// Hands a payment's transaction over, the first time or again.
 pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
-    match gateway.chain.send(raw).await {
+    let sent = gateway.chain.send(raw).await;
+    fault::point!("sent");
+    match sent {
         Sent::Taken | Sent::NonceUsed(_) => {
             if let Err(error) = mark_taken(gateway, payment_id).await {
                 tracing::warn!(
@@ -46,6 +49,7 @@ async fn mark_taken(gateway: &Gateway, payment_id: &str) -> Result<(), LedgerErr
     let mut change = gateway.ledger.write().await?;
     let moved = transitions::broadcast(&mut change, payment_id, clock::now()).await?;
     change.commit().await?;
+    fault::point!("broadcast");
     if moved {
         gateway.metrics.stepped_to(PaymentStatus::Broadcast);
     }

@@ -18,6 +18,9 @@ mod sign;
 /// Handing signed bytes over, the first time and again.
 pub(crate) mod broadcast;
 
+/// Bidding higher for what waits too long.
+pub(crate) mod replace;
+
 /// Waiting for settlement without asking the ledger over and over.
 pub(crate) mod wait;
 
@@ -37,13 +40,14 @@ use x402_schemas::{
         ErrorBody,
         agent::{PayFailed, PayPending, PayRequest, PaySettled},
     },
-    codes::PaymentFailure,
+    codes::{PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
 use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem};
 
 use crate::{
     gateway::Gateway,
+    idempotency::{IdempotencyError, IdempotencyKey},
     ledger::{
         LedgerError,
         payments::{Failure, Payment},
@@ -51,7 +55,7 @@ use crate::{
     },
     principal::Agent,
 };
-use reserve::{Refusal, Reservation};
+use reserve::Reservation;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(15);
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -63,6 +67,8 @@ pub(crate) enum PayError {
     LongWait,
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
+    #[error("the request cannot be told from others")]
+    Idempotency(#[from] IdempotencyError),
     #[error("the gateway is stopping; ask again")]
     Stopping,
 }
@@ -72,6 +78,7 @@ impl IntoResponse for PayError {
         match self {
             Self::LongWait => Problem::invalid(self.to_string()).into_response(),
             Self::Ledger(error) => Problem::from(error).into_response(),
+            Self::Idempotency(error) => Problem::from(error).into_response(),
             Self::Stopping => {
                 Problem::unavailable("STOPPING", "the gateway is stopping; ask again", &self)
                     .into_response()
@@ -83,20 +90,24 @@ impl IntoResponse for PayError {
 /// Pay what was quoted. Repeating it, for the same quote or for another quote of the same invoice and
 /// terms, never pays twice: it answers with the one payment there is.
 #[utoipa::path(post, path = "/pay", tag = "agent", request_body = PayRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "With another body it is refused for a day")),
     responses(
         (status = 200, body = PaySettled),
-        (status = 202, body = PayPending, description = "Under way: ask GET /payments/{id}, or POST /pay again"),
-        (status = 403, body = PayFailed, description = "A denial: policy has changed since the quote, or what it left is reserved"),
+        (status = 202, body = PayPending, description = "Under way, or APPROVAL_REQUIRED: ask GET /payments/{id}, or POST /pay again"),
+        (status = 403, body = PayFailed, description = "A denial: policy has changed since the quote, or what it left is reserved; \
+            APPROVAL_REJECTED"),
         (status = 404, body = PayFailed, description = "QUOTE_NOT_FOUND"),
         (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, TOKEN_PAUSED, \
-            ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again"),
-        (status = 410, body = PayFailed, description = "QUOTE_EXPIRED"),
+            ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again; \
+            IDEMPOTENCY_KEY_REUSED"),
+        (status = 410, body = PayFailed, description = "QUOTE_EXPIRED, APPROVAL_EXPIRED"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("agent" = [])))]
 pub(crate) async fn pay(
     State(gateway): State<Arc<Gateway>>,
     agent: Agent,
+    key: IdempotencyKey,
     StrictJson(request): StrictJson<PayRequest>,
 ) -> Result<Response, PayError> {
     let wait = request.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
@@ -104,6 +115,7 @@ pub(crate) async fn pay(
         return Err(PayError::LongWait);
     }
     let deadline = Instant::now().checked_add(wait);
+    let attempt = key.attempt(&agent.agent_id, "POST /pay", &request, clock::now())?;
     let slot = Arc::clone(&gateway.sending_slots)
         .acquire_owned()
         .await
@@ -111,15 +123,17 @@ pub(crate) async fn pay(
     let (reserved, reservation) = tokio::sync::oneshot::channel();
     let driver = Arc::clone(&gateway);
     gateway.sending.spawn(async move {
-        let reservation = reserve::reserve(&driver, &agent, &request.quote_id).await;
+        let reservation = reserve::reserve(&driver, &agent, &attempt, &request.quote_id).await;
         let new = match &reservation {
-            Ok(Reservation::New(payment)) => Some(payment.clone()),
+            Ok(Reservation::New(payment)) => {
+                driver.metrics.stepped_to(payment.status);
+                (payment.status == PaymentStatus::Reserved).then(|| payment.clone())
+            }
             Ok(Reservation::Known(_) | Reservation::Refused(_)) | Err(_) => None,
         };
         // Nobody waits any more when the client has gone; the payment goes on.
         drop(reserved.send(reservation));
         if let Some(payment) = new {
-            driver.metrics.stepped_to(PaymentStatus::Reserved);
             drive(&driver, &payment).await;
         }
         drop(slot);
@@ -129,13 +143,24 @@ pub(crate) async fn pay(
             let payment = gateway.await_end(payment, deadline).await?;
             Ok(answer::of_payment(&payment))
         }
-        Reservation::Refused(refusal) => {
-            if let Refusal::Quote(code) = &refusal {
-                gateway.metrics.failed(*code);
-            }
-            Ok(answer::of_refusal(refusal))
+        Reservation::Refused(code) => {
+            gateway.metrics.failed(PaymentError::Failed(code));
+            Ok(answer::of_refusal(code))
         }
     }
+}
+
+/// Drives a payment that was reserved by somebody else than `/pay`.
+pub(crate) fn start(gateway: &Arc<Gateway>, payment: Payment) {
+    let driver = Arc::clone(gateway);
+    gateway.sending.spawn(async move {
+        let slots = Arc::clone(&driver.sending_slots);
+        // Closed never; without a slot the payment stays reserved and is released by the recovery.
+        let Ok(_slot) = slots.acquire_owned().await else {
+            return;
+        };
+        drive(&driver, &payment).await;
+    });
 }
 
 /// Takes a reserved payment as far as the chain's hands, or releases it.
@@ -160,7 +185,7 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
             }
         }
         Err(preflight::ObserveError::NoTreasury) => Failure {
-            code: PaymentFailure::WalletError,
+            code: PaymentError::Failed(PaymentFailure::WalletError),
             detail: "the workspace has no treasury; an owner attaches one with POST /treasury"
                 .to_owned(),
         },
@@ -178,7 +203,7 @@ fn wallet_error(error: &dyn std::error::Error, detail: &str) -> Failure {
         "a payment ends before it was signed"
     );
     Failure {
-        code: PaymentFailure::WalletError,
+        code: PaymentError::Failed(PaymentFailure::WalletError),
         detail: detail.to_owned(),
     }
 }

@@ -9,14 +9,18 @@ use alloy::{
     sol_types::{SolCall, SolError},
 };
 use thiserror::Error;
-use x402_schemas::{amount::Amount, codes::PaymentFailure};
+use x402_schemas::{
+    amount::Amount,
+    codes::{PaymentError, PaymentFailure},
+};
 
 use crate::{
     chain::{ChainError, Fees, Simulation, token},
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{Failure, InFlight, Payment},
+        payments::{Failure, Payment},
+        under_way::InFlight,
         workspaces,
     },
     spender::{Spender, SpenderError},
@@ -156,7 +160,7 @@ async fn state(
 
 /// Whether the payment may be signed. The first obstacle is reported.
 pub(crate) fn judge(state: &State, amount: Amount, in_flight: InFlight) -> Result<Gas, Failure> {
-    let fail = |code, detail: String| Err(Failure { code, detail });
+    let fail = |code, detail| Err(failure(code, detail));
     if state.paused {
         return fail(
             PaymentFailure::TokenPaused,
@@ -206,10 +210,7 @@ pub(crate) fn judge(state: &State, amount: Amount, in_flight: InFlight) -> Resul
 
 /// The gas that the simulation asks for, within the limits.
 fn gas(state: &State) -> Result<Gas, Failure> {
-    let wallet = |detail: String| Failure {
-        code: PaymentFailure::WalletError,
-        detail,
-    };
+    let wallet = |detail| failure(PaymentFailure::WalletError, detail);
     let used = match &state.simulation {
         Simulation::Succeeds { gas } => *gas,
         Simulation::Reverts { selector, reason } => return Err(reverted(*selector, reason)),
@@ -244,9 +245,14 @@ fn reverted(selector: Option<[u8; 4]>, reason: &str) -> Failure {
         }
         Some(_) | None => PaymentFailure::WalletError,
     };
+    let detail = format!("the token would refuse the transfer: {reason}");
+    failure(code, detail)
+}
+
+const fn failure(code: PaymentFailure, detail: String) -> Failure {
     Failure {
-        code,
-        detail: format!("the token would refuse the transfer: {reason}"),
+        code: PaymentError::Failed(code),
+        detail,
     }
 }
 

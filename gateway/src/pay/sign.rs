@@ -10,12 +10,13 @@ use x402_service::clock;
 
 use super::preflight::{self, Gas, Observed};
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Failure, Payment},
+        payments::{Failure, Payment},
         transitions::{self, Signed},
-        workspaces,
+        under_way, workspaces,
     },
     spender::{Spender, SpenderError},
 };
@@ -46,7 +47,7 @@ pub(crate) async fn sign(
     let spender = Spender::of_workspace(&gateway.seed, observed.workspace_number)?;
     let mut change = gateway.ledger.write().await?;
     let in_flight =
-        payments::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
+        under_way::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
     let gas =
         preflight::judge(state, payment.invoice.amount, in_flight).map_err(SignError::Refused)?;
     let workspace = workspaces::get(&mut change, &payment.workspace_id).await?;
@@ -63,7 +64,9 @@ pub(crate) async fn sign(
         return Ok(None);
     }
     workspaces::set_next_nonce(&mut change, &payment.workspace_id, next_nonce).await?;
+    fault::point!("signing");
     change.commit().await.map_err(LedgerError::from)?;
+    fault::point!("signed");
     Ok(Some(transaction.raw))
 }
 

@@ -66,7 +66,7 @@ impl Drop for Place<'_> {
 }
 
 impl Gateway {
-    /// The payment as it is when it has settled or failed, or at the deadline.
+    /// The payment as it is when it has settled or is void, or waits for an owner, or at the deadline.
     pub(crate) async fn await_end(
         &self,
         payment: Payment,
@@ -81,7 +81,11 @@ impl Gateway {
             let now = payments::find(&mut conn, &id).await?;
             drop(conn);
             let now = now.ok_or(LedgerError::Unreadable("payment"))?;
-            let ended = matches!(now.status, PaymentStatus::Settled | PaymentStatus::Failed);
+            let ended = now.status.is_void()
+                || matches!(
+                    now.status,
+                    PaymentStatus::Settled | PaymentStatus::AwaitingApproval
+                );
             let Some(deadline) = deadline.filter(|_| !ended) else {
                 return Ok(now);
             };

@@ -7,7 +7,7 @@ use x402_schemas::{
     transfer::{Transfer, TransferKind},
 };
 
-use crate::ledger::payments::{Payment, Place};
+use crate::ledger::{payments::Place, under_way::Watched};
 
 /// What to do with a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,24 +22,27 @@ pub(crate) enum Step {
     Finalize,
 }
 
-/// Judges one payment by the changes of its transaction that the index has committed.
+/// Judges one payment by the changes of its transactions that the index has committed.
 pub(crate) fn judge(
-    payment: &Payment,
+    watched: &Watched,
     changes: &[Change],
     token: Address,
     finalized: u64,
 ) -> Option<Step> {
+    let payment = &watched.payment;
     let standing = changes
         .iter()
         .filter_map(|change| match change {
-            Change::Added(transfer) if pays(transfer, payment, token) => Some(place(transfer)),
+            Change::Added(transfer) if pays(transfer, watched, token) => Some(place(transfer)),
             Change::Added(_) | Change::Removed(_) => None,
         })
         .max_by_key(|place| place.block_number);
     match (payment.status, payment.place, standing) {
-        (PaymentStatus::Signed | PaymentStatus::Broadcast, _, Some(place)) => {
-            Some(Step::Settle(place))
-        }
+        (
+            PaymentStatus::Signed | PaymentStatus::Broadcast | PaymentStatus::Included,
+            _,
+            Some(place),
+        ) => Some(Step::Settle(place)),
         (PaymentStatus::Settled, before, Some(place)) if before != Some(place) => {
             Some(Step::Move(place))
         }
@@ -58,15 +61,25 @@ pub(crate) fn judge(
             removed.then_some(Step::Unsettle)
         }
         (PaymentStatus::Settled, None, None)
-        | (PaymentStatus::Signed | PaymentStatus::Broadcast, _, None)
-        | (PaymentStatus::Reserved | PaymentStatus::Failed, _, _) => None,
+        | (PaymentStatus::Signed | PaymentStatus::Broadcast | PaymentStatus::Included, _, None)
+        | (
+            PaymentStatus::Quoted
+            | PaymentStatus::AwaitingApproval
+            | PaymentStatus::Reserved
+            | PaymentStatus::Denied
+            | PaymentStatus::Expired
+            | PaymentStatus::Failed
+            | PaymentStatus::Reverted,
+            _,
+            _,
+        ) => None,
     }
 }
 
-fn pays(transfer: &Transfer, payment: &Payment, token: Address) -> bool {
+fn pays(transfer: &Transfer, Watched { payment, hashes }: &Watched, token: Address) -> bool {
     transfer.kind == TransferKind::Payment
         && transfer.token == token
-        && Some(transfer.id.tx_hash) == payment.tx_hash
+        && hashes.contains(&transfer.id.tx_hash)
         && Some(transfer.from) == payment.payer
         && transfer.to == payment.invoice.pay_to
         && transfer.amount == payment.invoice.amount
@@ -75,6 +88,7 @@ fn pays(transfer: &Transfer, payment: &Payment, token: Address) -> bool {
 
 fn place(transfer: &Transfer) -> Place {
     Place {
+        tx_hash: transfer.id.tx_hash,
         block_number: transfer.block_number,
         block_hash: transfer.block_hash,
         log_index: transfer.id.log_index,

@@ -9,6 +9,12 @@ pub(crate) mod judge;
 /// Sending again, finding final reverts, releasing what was never signed.
 pub(crate) mod recover;
 
+/// Payments whose nonce is gone.
+mod overtaken;
+
+/// What the transactions of ended payments cost.
+mod gas;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
@@ -22,11 +28,12 @@ use x402_schemas::{
 use x402_service::{admin::Readiness, clock, logs::with_causes};
 
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Payment, Place},
-        transitions,
+        payments::{Payment, Place},
+        transitions, under_way,
     },
     proofs::ProofsError,
 };
@@ -150,11 +157,11 @@ impl Follower {
         };
         let watched = {
             let mut conn = self.gateway.ledger.read().await?;
-            payments::watched(&mut conn).await?
+            under_way::watched(&mut conn).await?
         };
         let hashes: Vec<B256> = watched
             .iter()
-            .filter_map(|payment| payment.tx_hash)
+            .flat_map(|one| one.hashes.iter().copied())
             .collect();
         if hashes.is_empty() {
             return Ok(());
@@ -163,14 +170,14 @@ impl Follower {
         let token = self.gateway.chain.token();
         let steps: Vec<(&Payment, Step)> = watched
             .iter()
-            .filter_map(|payment| {
+            .filter_map(|one| {
                 let its: Vec<Change> = changes
                     .iter()
-                    .filter(|change| Some(change.transfer().id.tx_hash) == payment.tx_hash)
+                    .filter(|change| one.hashes.contains(&change.transfer().id.tx_hash))
                     .copied()
                     .collect();
-                let step = judge::judge(payment, &its, token, tip.finalized)?;
-                Some((payment, step))
+                let step = judge::judge(one, &its, token, tip.finalized)?;
+                Some((&one.payment, step))
             })
             .collect();
         for some in steps.chunks(MAX_STEPS) {
@@ -203,7 +210,9 @@ impl Follower {
                 taken.push((*payment, *step));
             }
         }
+        fault::point!("settling");
         change.commit().await?;
+        fault::point!("settled");
         if taken
             .iter()
             .any(|(_, step)| matches!(step, Step::Settle(_) | Step::Move(_)))
@@ -254,7 +263,7 @@ impl Follower {
 
     async fn report(&self) -> Result<(), LedgerError> {
         let mut conn = self.gateway.ledger.read().await?;
-        let open = payments::open_counts(&mut conn).await?;
+        let open = under_way::open_counts(&mut conn).await?;
         self.gateway.metrics.open_payments(&open, clock::now());
         Ok(())
     }

@@ -3,21 +3,27 @@
 
 use std::time::Duration;
 
+use alloy::primitives::B256;
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
-use x402_schemas::{codes::PaymentFailure, index::Tip, payment::PaymentStatus};
+use x402_schemas::{
+    codes::{PaymentError, PaymentFailure},
+    index::Tip,
+    payment::PaymentStatus,
+};
 use x402_service::{clock, logs::with_causes};
 
-use super::RoundError;
+use super::{RoundError, gas, overtaken};
 use crate::{
-    chain::Known,
+    chain::{ChainError, Known},
     gateway::Gateway,
     ledger::{
         LedgerError,
-        payments::{self, Failure, Unsettled},
+        payments::{Failure, Payment},
         transitions,
+        under_way::{self, Unsettled},
     },
-    pay::broadcast,
+    pay::{broadcast, replace},
 };
 
 /// The most payments that are looked after in one round; the lowest nonces come first.
@@ -34,9 +40,10 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Looks after everything that is under way.
 pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), RoundError> {
     release_unsigned(gateway, RESERVED_TOO_LONG).await?;
+    expire_unapproved(gateway).await?;
     let under_way = {
         let mut conn = gateway.ledger.read().await?;
-        payments::unsettled(&mut conn, MAX_RECOVERED).await?
+        under_way::unsettled(&mut conn, MAX_RECOVERED).await?
     };
     let now = clock::now();
     let old: Vec<&Unsettled> = under_way
@@ -50,6 +57,7 @@ pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), R
             "the chain is slow; payments under way are looked after again in the next round"
         );
     }
+    gas::record(gateway).await?;
     Ok(())
 }
 
@@ -63,13 +71,13 @@ pub(crate) async fn release_unsigned(
     let since = now.saturating_sub(at_least).unwrap_or(now);
     let ids = {
         let mut conn = gateway.ledger.read().await?;
-        payments::reserved_before(&mut conn, since).await?
+        under_way::reserved_before(&mut conn, since).await?
     };
     if ids.is_empty() {
         return Ok(0);
     }
     let failure = Failure {
-        code: PaymentFailure::WalletError,
+        code: PaymentError::Failed(PaymentFailure::WalletError),
         detail:
             "the gateway stopped before it signed; nothing was sent, get a new quote and try again"
                 .to_owned(),
@@ -90,27 +98,85 @@ pub(crate) async fn release_unsigned(
     Ok(released.len())
 }
 
+/// Ends every payment that no owner has approved in time.
+pub(crate) async fn expire_unapproved(gateway: &Gateway) -> Result<(), LedgerError> {
+    let now = clock::now();
+    let ids = {
+        let mut conn = gateway.ledger.read().await?;
+        under_way::unapproved(&mut conn, now).await?
+    };
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut expired = Vec::new();
+    let mut change = gateway.ledger.write().await?;
+    for id in ids {
+        if transitions::expire(&mut change, &id, &unapproved(), now).await? {
+            expired.push(id);
+        }
+    }
+    change.commit().await?;
+    for id in &expired {
+        gateway.metrics.stepped_to(PaymentStatus::Expired);
+        gateway.metrics.failed(unapproved().code);
+        gateway.waiters.wake(id);
+    }
+    Ok(())
+}
+
+/// Why a payment that waited for an owner has ended.
+fn unapproved() -> Failure {
+    Failure {
+        code: PaymentError::Failed(PaymentFailure::ApprovalExpired),
+        detail: "no owner has approved it in time; get a new quote and ask again".to_owned(),
+    }
+}
+
 async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
     let payment = &one.payment;
-    let Some(hash) = payment.tx_hash else {
-        return;
-    };
-    match gateway.chain.look_up(hash).await {
-        Ok(Known::No) => broadcast::hand_over(gateway, &payment.id, &one.raw).await,
-        Ok(Known::Mined {
-            block_number,
-            succeeded: false,
-        }) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
-            if let Err(error) = fail_reverted(gateway, one, block_number).await {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    payment = payment.id,
-                    "a reverted payment is not released yet"
-                );
+    match known(gateway, one).await {
+        Ok((
+            hash,
+            Known::Mined {
+                block_number,
+                succeeded: false,
+                ..
+            },
+        )) if tip.is_some_and(|tip| block_number <= tip.finalized.min(tip.block_number)) => {
+            let detail = format!(
+                "the transaction was mined in block {block_number} and reverted; nothing was paid"
+            );
+            fail(gateway, one, hash, detail).await;
+        }
+        Ok((
+            _,
+            Known::Mined {
+                block_number,
+                succeeded: true,
+                ..
+            },
+        )) => record(gateway, payment, Seen::InBlock(block_number)).await,
+        // Reverted, and not final yet.
+        Ok((_, Known::Mined { .. })) => (),
+        Ok((hash, known @ (Known::No | Known::Waiting))) => {
+            record(gateway, payment, Seen::InNoBlock).await;
+            match overtaken::is_overtaken(gateway, one, tip).await {
+                Ok(true) => {
+                    let detail =
+                        "another transaction has used its nonce for good; nothing was paid";
+                    fail(gateway, one, hash, detail.to_owned()).await;
+                }
+                Ok(false) => send_again(gateway, one, known).await,
+                Err(error) => {
+                    tracing::debug!(
+                        error = with_causes(&error),
+                        payment = payment.id,
+                        "it is not known whether a payment's nonce is still its own"
+                    );
+                    send_again(gateway, one, known).await;
+                }
             }
         }
-        // Waiting, or mined and the index's to tell.
-        Ok(Known::Waiting | Known::Mined { .. }) => (),
         Err(error) => {
             tracing::debug!(
                 error = with_causes(&error),
@@ -121,26 +187,111 @@ async fn look_after(gateway: &Gateway, one: &Unsettled, tip: Option<Tip>) {
     }
 }
 
-/// Its transaction is in a final block and moved nothing: it never will.
-async fn fail_reverted(
-    gateway: &Gateway,
-    one: &Unsettled,
-    block_number: u64,
-) -> Result<(), LedgerError> {
-    let failure = Failure {
-        code: PaymentFailure::TransactionFailed,
-        detail: format!(
-            "the transaction was mined in block {block_number} and reverted; nothing was paid"
-        ),
-    };
-    let id = &one.payment.id;
-    let mut change = gateway.ledger.write().await?;
-    let failed = transitions::fail_reverted(&mut change, id, &failure, clock::now()).await?;
-    change.commit().await?;
-    if failed {
-        gateway.metrics.stepped_to(PaymentStatus::Failed);
-        gateway.metrics.failed(failure.code);
-        gateway.waiters.wake(id);
+/// What the chain knows of a payment: of whichever of its transactions is in a block, or of the newest.
+async fn known(gateway: &Gateway, one: &Unsettled) -> Result<(B256, Known), ChainError> {
+    let mut newest = None;
+    for hash in one.payment.tx_hash.iter().chain(&one.replaced) {
+        let known = gateway.chain.look_up(*hash).await?;
+        if matches!(known, Known::Mined { .. }) {
+            return Ok((*hash, known));
+        }
+        newest.get_or_insert((*hash, known));
     }
-    Ok(())
+    Ok(newest.unwrap_or((B256::ZERO, Known::No)))
+}
+
+/// Bids more for what waits too long; sends what the chain does not know.
+async fn send_again(gateway: &Gateway, one: &Unsettled, known: Known) {
+    let id = &one.payment.id;
+    match replace::replace_if_stuck(gateway, one).await {
+        Ok(Some(raw)) => {
+            tracing::info!(
+                payment = id,
+                "a payment waited too long; more is bid for it"
+            );
+            broadcast::hand_over(gateway, id, &raw).await;
+        }
+        Ok(None) if known == Known::No => broadcast::hand_over(gateway, id, &one.raw).await,
+        Ok(None) => (),
+        Err(error) => {
+            tracing::warn!(
+                error = with_causes(&error),
+                payment = id,
+                "a payment waits and no more can be bid for it"
+            );
+            if known == Known::No {
+                broadcast::hand_over(gateway, id, &one.raw).await;
+            }
+        }
+    }
+}
+
+/// What a node says of a transaction that the index has not told of.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    InBlock(u64),
+    InNoBlock,
+}
+
+/// Writes down what the node says, where it is news. It decides nothing: the index does.
+async fn record(gateway: &Gateway, payment: &Payment, seen: Seen) {
+    let to = match (payment.status, seen) {
+        (PaymentStatus::Signed | PaymentStatus::Broadcast, Seen::InBlock(_)) => {
+            PaymentStatus::Included
+        }
+        (PaymentStatus::Included, Seen::InNoBlock) => PaymentStatus::Broadcast,
+        _ => return,
+    };
+    let recorded = async {
+        let (id, now) = (&payment.id, clock::now());
+        let mut change = gateway.ledger.write().await?;
+        let taken = match seen {
+            Seen::InBlock(number) => transitions::include(&mut change, id, number, now).await?,
+            Seen::InNoBlock => transitions::exclude(&mut change, id, now).await?,
+        };
+        change.commit().await?;
+        Ok::<_, LedgerError>(taken)
+    };
+    match recorded.await {
+        Ok(true) => gateway.metrics.stepped_to(to),
+        Ok(false) => (),
+        Err(error) => tracing::warn!(
+            error = with_causes(&error),
+            payment = payment.id,
+            "what the node says of a payment is not recorded yet"
+        ),
+    }
+}
+
+/// Ends a payment that moved nothing and never will.
+async fn fail(gateway: &Gateway, one: &Unsettled, tx_hash: B256, detail: String) {
+    let id = &one.payment.id;
+    let failure = Failure {
+        code: PaymentError::Failed(PaymentFailure::TransactionFailed),
+        detail,
+    };
+    let failed = async {
+        let mut change = gateway.ledger.write().await?;
+        let failed = transitions::revert(&mut change, id, tx_hash, &failure, clock::now()).await?;
+        change.commit().await?;
+        Ok::<_, LedgerError>(failed)
+    };
+    match failed.await {
+        Ok(true) => {
+            tracing::warn!(
+                payment = id,
+                detail = failure.detail,
+                "a payment has ended unpaid"
+            );
+            gateway.metrics.stepped_to(PaymentStatus::Reverted);
+            gateway.metrics.failed(failure.code);
+            gateway.waiters.wake(id);
+        }
+        Ok(false) => (),
+        Err(error) => tracing::warn!(
+            error = with_causes(&error),
+            payment = id,
+            "a payment that ended unpaid is not released yet"
+        ),
+    }
 }

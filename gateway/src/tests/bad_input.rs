@@ -74,6 +74,11 @@ async fn other_bad_input_gets_a_4xx_with_a_code() {
     let agent = house.agent(&owner, policy("1", "1", "1")).await;
     let zero = "0x0000000000000000000000000000000000000000";
     let many = vec![PAYEE; 21];
+    let with = |field: &str, value: Value| {
+        let mut policy = policy("1", "1", "1");
+        policy[field] = value;
+        policy
+    };
     let cases = [
         (
             "POST",
@@ -155,6 +160,49 @@ async fn other_bad_input_gets_a_4xx_with_a_code() {
             json!({"quoteId": "qt_1", "waitMs": -1}),
         ),
         ("POST", "/pay", &agent.key, json!({"quoteId": 1})),
+        ("PUT", "/workspace/policy", &owner.key, json!({})),
+        (
+            "PUT",
+            "/workspace/policy",
+            &owner.key,
+            json!({"policy": with("rolling", json!([{"hours": 0, "limit": "1"}]))}),
+        ),
+        (
+            "POST",
+            "/agents",
+            &owner.key,
+            json!({"name": "x", "policy": with("allowedHosts", json!(["https://a.com"]))}),
+        ),
+        (
+            "POST",
+            "/agents",
+            &owner.key,
+            json!({"name": "x", "policy": with("activeHours", json!({"from": "08:00", "to": "08:00"}))}),
+        ),
+        (
+            "POST",
+            "/agents",
+            &owner.key,
+            json!({"name": "x", "policy": with("paymentsPerMinute", json!(0))}),
+        ),
+        (
+            "POST",
+            "/policy/dry-run",
+            &owner.key,
+            json!({"policy": policy("1", "1", "1"), "days": 91}),
+        ),
+        (
+            "POST",
+            "/policy/dry-run",
+            &owner.key,
+            json!({"policy": policy("1", "1", "1"), "days": 0}),
+        ),
+        (
+            "POST",
+            "/payments/pay_1/reject",
+            &owner.key,
+            json!({"reason": "x".repeat(501)}),
+        ),
         (
             "POST",
             "/treasury/relay",

@@ -161,9 +161,13 @@ fn settled() -> Payment {
         memo: B256::repeat_byte(7),
         status: x402_schemas::payment::PaymentStatus::Settled,
         failure: None,
+        reserved_at: None,
+        approval_until: None,
         payer: Some(Address::repeat_byte(1)),
         tx_hash: Some(B256::repeat_byte(2)),
+        gas_paid_wei: None,
         place: Some(crate::ledger::payments::Place {
+            tx_hash: B256::repeat_byte(2),
             block_number: 5,
             block_hash: B256::ZERO,
             log_index: 0,

@@ -2,10 +2,9 @@ use jiff::Timestamp;
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
 
 use super::*;
-use crate::{
-    ledger::held::{self, Account},
-    pay::reserve::{self, Refusal, Reservation},
-    principal::Agent,
+use crate::ledger::{
+    held::{self, Span},
+    payments::Payment,
 };
 
 const RACERS: usize = 60;
@@ -30,7 +29,7 @@ async fn race(house: &House, who: &Agent, quotes: Vec<String>) -> Vec<Reservatio
         .into_iter()
         .map(|quote| {
             let (gateway, who) = (Arc::clone(&house.gateway), who.clone());
-            tokio::spawn(async move { reserve::reserve(&gateway, &who, &quote).await.unwrap() })
+            tokio::spawn(async move { reserve(&gateway, &who, &quote).await })
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -48,17 +47,27 @@ fn principal(owner: &Tenant, agent: &AgentKey) -> Agent {
 }
 
 fn is_new(outcome: &Reservation) -> bool {
-    matches!(outcome, Reservation::New(_))
+    matches!(outcome, Reservation::New(payment) if payment.status == PaymentStatus::Reserved)
 }
 
-async fn held_now(house: &House, who: &Agent) -> crate::policy::Spent {
-    let mut conn = house.gateway.ledger.read().await.unwrap();
-    let account = Account {
-        workspace_id: &who.workspace_id,
-        agent_id: &who.agent_id,
-        created_at: clock::now(),
+fn denied_as(outcome: &Reservation, code: &str) -> bool {
+    let code_of = |payment: &Payment| {
+        payment
+            .failure
+            .as_ref()
+            .map(|failure| failure.code.as_str())
     };
-    held::spent(&mut conn, account).await.unwrap()
+    matches!(outcome, Reservation::New(payment) if code_of(payment) == Some(code))
+}
+
+/// Held by the agent this day and by the workspace this month.
+async fn held_now(house: &House, who: &Agent) -> (Amount, Amount) {
+    let mut conn = house.gateway.ledger.read().await.unwrap();
+    let now = clock::now();
+    let day = held::sum(&mut conn, &who.agent_id, Span::Day, now);
+    let day = day.await.unwrap();
+    let month = held::sum(&mut conn, &who.workspace_id, Span::Month, now);
+    (day, month.await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -76,13 +85,10 @@ async fn reserved_plus_spent_never_passes_a_limit() {
         let ids = quotes(&house, &agent, |number| format!("inv_{number}"), "0.05").await;
         let outcomes = race(&house, &who, ids).await;
         assert_eq!(outcomes.iter().filter(|outcome| is_new(outcome)).count(), 7);
-        let denied = outcomes.iter().filter(|outcome| {
-            matches!(outcome, Reservation::Refused(Refusal::Denied(denial, _)) if denial.as_str() == code)
-        });
+        let denied = outcomes.iter().filter(|outcome| denied_as(outcome, code));
         assert_eq!(denied.count(), RACERS - 7);
-        let held = held_now(&house, &who).await;
-        assert_eq!(held.agent_day, "0.35".parse().unwrap());
-        assert_eq!(held.workspace_month, "0.35".parse().unwrap());
+        let seven: Amount = "0.35".parse().unwrap();
+        assert_eq!(held_now(&house, &who).await, (seven, seven));
     }
 }
 
@@ -105,10 +111,7 @@ async fn one_invoice_gets_one_payment_whatever_the_concurrency() {
         })
         .collect();
     assert_eq!(payments.len(), 1);
-    assert_eq!(
-        held_now(&house, &who).await.agent_day,
-        "0.05".parse().unwrap()
-    );
+    assert_eq!(held_now(&house, &who).await.0, "0.05".parse().unwrap());
 }
 
 #[tokio::test]
@@ -120,9 +123,7 @@ async fn the_same_invoice_with_other_terms_or_by_another_agent_is_a_duplicate() 
     let who = principal(&owner, &agent);
     let (_, first) = house.quote(&agent.key, "inv_1", "0.05").await;
     let (_, dearer) = house.quote(&agent.key, "inv_1", "0.06").await;
-    let outcome = reserve::reserve(&house.gateway, &who, &text(&first, "quoteId"))
-        .await
-        .unwrap();
+    let outcome = reserve(&house.gateway, &who, &text(&first, "quoteId")).await;
     assert!(is_new(&outcome));
     for (key, amount) in [(&agent.key, "0.06"), (&sibling.key, "0.05")] {
         let (status, body) = house.quote(key, "inv_1", amount).await;
@@ -162,7 +163,7 @@ async fn a_payment_that_cannot_be_sent_fails_and_releases_its_reservation_once()
             (409, "WALLET_ERROR")
         );
         assert_eq!(body["success"], json!(false));
-        assert_eq!(held_now(&house, &who).await.agent_day, Amount::ZERO);
+        assert_eq!(held_now(&house, &who).await.0, Amount::ZERO);
     }
     let (_, page) = house
         .send("GET", "/payments", &owner.key, Value::Null)
@@ -267,11 +268,9 @@ async fn what_was_reserved_when_the_process_died_is_released_at_the_next_start()
     let agent = house.agent(&owner, policy("1", "100", "100")).await;
     let who = principal(&owner, &agent);
     let (_, quote) = house.quote(&agent.key, "inv_1", "0.05").await;
-    reserve::reserve(&house.gateway, &who, &text(&quote, "quoteId"))
-        .await
-        .unwrap();
+    reserve(&house.gateway, &who, &text(&quote, "quoteId")).await;
     let released =
         crate::settle::recover::release_unsigned(&house.gateway, jiff::SignedDuration::ZERO).await;
     assert_eq!(released.unwrap(), 1);
-    assert_eq!(held_now(&house, &who).await.agent_month, Amount::ZERO);
+    assert_eq!(held_now(&house, &who).await.1, Amount::ZERO);
 }

@@ -1,11 +1,15 @@
 //! Rules of the gateway as a whole, over its router, on a real ledger and without a chain.
 
+mod approvals;
 mod bad_input;
+mod check;
 mod directory;
 mod documents;
+mod idempotency;
 mod issued;
 mod ledger;
 mod limits;
+mod policies;
 mod tenancy;
 
 use std::sync::Arc;
@@ -31,9 +35,15 @@ use crate::{
     chain::Chain,
     directory::{FULL_LEASE, Followers},
     gateway::Gateway,
+    idempotency::{AnswerCipher, IdempotencyKey},
     ledger::Ledger,
     metrics::GatewayMetrics,
-    pay::{lane::Lanes, wait::Waiters},
+    pay::{
+        lane::Lanes,
+        reserve::{self, Reservation},
+        wait::Waiters,
+    },
+    principal::Agent,
     proofs::Proofs,
     routes,
     seed::Seed,
@@ -74,10 +84,13 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            answers: AnswerCipher::of(&seed).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
             quote_ttl: SignedDuration::from_mins(1),
+            approval_ttl: SignedDuration::from_mins(60),
+            stuck_after: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),
@@ -150,10 +163,33 @@ impl House {
         self.send("POST", "/providers", &owner.key, body).await
     }
 
+    async fn get(&self, path: &str, key: &str) -> Value {
+        let (status, body) = self.send("GET", path, key, Value::Null).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Asks to pay a fresh quote, which has to be allowed. Does not wait.
+    async fn pay(&self, key: &str, invoice_id: &str, amount: &str) -> (u16, Value) {
+        let (status, quote) = self.quote(key, invoice_id, amount).await;
+        assert_eq!(status, 200, "{quote}");
+        let pay = json!({"quoteId": text(&quote, "quoteId"), "waitMs": 0});
+        self.send("POST", "/pay", key, pay).await
+    }
+
     async fn quote(&self, key: &str, invoice_id: &str, amount: &str) -> (u16, Value) {
         self.send("POST", "/quote", key, quote_of(invoice_id, amount))
             .await
     }
+}
+
+/// Asks to pay a quote and leaves what comes of it undriven.
+async fn reserve(gateway: &Gateway, who: &Agent, quote_id: &str) -> Reservation {
+    let key = IdempotencyKey::default();
+    let attempt = key.attempt(&who.agent_id, "POST /pay", &quote_id, clock::now());
+    reserve::reserve(gateway, who, &attempt.unwrap(), quote_id)
+        .await
+        .unwrap()
 }
 
 fn text(body: &Value, field: &str) -> String {

@@ -1,13 +1,9 @@
-//! `x402 agent`: create agents, set what they may spend, rotate and revoke their keys.
+//! `x402 agent`: create agents, set what they may spend, pause them, rotate and revoke their keys.
 
-use clap::{Args, Subcommand};
-use x402_schemas::{
-    amount::Amount,
-    api::owner::CreateAgent,
-    policy::{AllowedProvider, Policy},
-};
+use clap::Subcommand;
+use x402_schemas::api::{owner::CreateAgent, policy::DryRun};
 
-use super::connection::OwnerArgs;
+use super::{connection::OwnerArgs, policy::PolicyArgs};
 use crate::terminal::say_json;
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +31,32 @@ pub(crate) enum AgentCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
+    /// Show what a draft policy would have denied of the agent's last days. Changes nothing.
+    DryRun {
+        /// The agent's id.
+        agent_id: String,
+        /// How many days.
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+        #[command(flatten)]
+        policy: PolicyArgs,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Allow an agent nothing new until it is resumed.
+    Pause {
+        /// The agent's id.
+        agent_id: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Let a paused agent go on.
+    Resume {
+        /// The agent's id.
+        agent_id: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
     /// Give an agent a new key; the old one ends at once.
     Rotate {
         /// The agent's id.
@@ -49,40 +71,6 @@ pub(crate) enum AgentCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-}
-
-/// What an agent may spend. Days and months are UTC.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct PolicyArgs {
-    /// The most for one request, in MNEE.
-    #[arg(long)]
-    per_request: Amount,
-    /// The most in a day.
-    #[arg(long)]
-    daily: Amount,
-    /// The most in a month.
-    #[arg(long)]
-    monthly: Amount,
-    /// Whom it may pay: a payee's address, or `*` for anyone. Repeat for more.
-    #[arg(long = "allow", required = true)]
-    allowed_providers: Vec<AllowedProvider>,
-}
-
-impl From<PolicyArgs> for Policy {
-    fn from(args: PolicyArgs) -> Self {
-        let PolicyArgs {
-            per_request,
-            daily,
-            monthly,
-            allowed_providers,
-        } = args;
-        Self {
-            per_request,
-            daily,
-            monthly,
-            allowed_providers,
-        }
-    }
 }
 
 pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<()> {
@@ -111,6 +99,25 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<()> {
                 .set_policy(&agent_id, &policy.into())
                 .await?,
         ),
+        AgentCommand::DryRun {
+            agent_id,
+            days,
+            policy,
+            owner,
+        } => {
+            let draft = DryRun {
+                agent_id: Some(agent_id),
+                policy: policy.into(),
+                days,
+            };
+            say_json(&owner.connect()?.dry_run(&draft).await?)
+        }
+        AgentCommand::Pause { agent_id, owner } => {
+            say_json(&owner.connect()?.pause_agent(&agent_id).await?)
+        }
+        AgentCommand::Resume { agent_id, owner } => {
+            say_json(&owner.connect()?.resume_agent(&agent_id).await?)
+        }
         AgentCommand::Rotate { agent_id, owner } => {
             say_json(&owner.connect()?.rotate_agent(&agent_id).await?)
         }

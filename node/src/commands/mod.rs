@@ -18,6 +18,15 @@ pub(crate) mod workspace;
 /// `x402 agent …`.
 pub(crate) mod agent;
 
+/// Flags that spell out a policy.
+pub(crate) mod policy;
+
+/// `x402 ledger check`.
+pub(crate) mod ledger;
+
+/// `x402 approval …`.
+pub(crate) mod approval;
+
 /// `x402 provider …`.
 pub(crate) mod provider;
 

@@ -15,6 +15,8 @@ CREATE TABLE workspaces
     name           TEXT    NOT NULL,
     monthly_budget TEXT    NOT NULL,
     treasury       BLOB, -- the attached one that pays now
+    policy         TEXT, -- JSON; for all of its agents together, besides the budget
+    paused_at      INTEGER,
     next_nonce     INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL
 );
@@ -33,6 +35,7 @@ CREATE TABLE agents
     workspace_id TEXT    NOT NULL REFERENCES workspaces (id),
     name         TEXT    NOT NULL,
     policy       TEXT, -- JSON; none allows nothing
+    paused_at    INTEGER,
     created_at   INTEGER NOT NULL,
     revoked_at   INTEGER
 );

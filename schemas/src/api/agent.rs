@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     address::checksummed,
     amount::Amount,
-    codes::{Denial, PaymentFailure},
+    codes::{Denial, PaymentError},
     invoice::{InvoiceId, Resource},
     network::Network,
     payment::PaymentStatus,
@@ -57,6 +57,9 @@ pub struct QuoteAllowed {
     pub expires_at: Timestamp,
     /// What would be left after this payment.
     pub remaining: RemainingLimits,
+    /// Whether `POST /pay` will wait for an owner's approval.
+    #[serde(default)]
+    pub approval_required: bool,
 }
 
 /// What an agent may still spend.
@@ -134,6 +137,9 @@ pub struct PayPending {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub tx_hash: Option<B256>,
+    /// `APPROVAL_REQUIRED` while it waits for an owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Denial>,
     /// When asking again makes sense.
     pub retry_after_ms: u64,
 }
@@ -145,7 +151,7 @@ pub struct PayPending {
 pub struct PayFailed {
     /// Always false.
     pub success: bool,
-    /// A [`PaymentFailure`] or, if policy changed since the quote, a [`Denial`].
+    /// Why: a code of [`PaymentError`].
     pub error: String,
     /// The same in words.
     pub message: String,
@@ -182,16 +188,44 @@ pub struct PaymentView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub tx_hash: Option<B256>,
+    /// What the transaction cost in gas, in wei, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_paid_wei: Option<String>,
     /// The proof, once settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
-    /// Why it failed, if it did.
+    /// Why no money moves, once that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<PaymentFailure>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub error: Option<PaymentError>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Until when an owner may approve it, if it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub approval_until: Option<Timestamp>,
     /// When it was asked for.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// When its status last changed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: Timestamp,
+    /// Every step that it has taken, in order; of one payment, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PaymentStep>,
+}
+
+/// One step of a payment's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentStep {
+    /// The status stepped to.
+    pub status: PaymentStatus,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
 }

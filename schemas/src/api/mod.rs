@@ -11,6 +11,9 @@ pub mod provider;
 /// Owners ask the gateway: workspaces, agents, providers, treasuries.
 pub mod owner;
 
+/// Owners ask the gateway: what would this policy do, may this payment go on?
+pub mod policy;
+
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 

@@ -46,6 +46,16 @@ pub struct WorkspaceView {
     /// Spent and reserved in this UTC month.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_spent: Amount,
+    /// Spent and reserved in this UTC day.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub daily_spent: Amount,
+    /// What its agents may spend together, besides the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Since when it is paused, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub paused_at: Option<Timestamp>,
     /// The account that the treasury has to approve.
     #[serde(with = "checksummed")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -67,6 +77,16 @@ pub struct SetBudget {
     /// The new budget for a UTC month.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_budget: Amount,
+}
+
+/// `PUT /workspace/policy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetWorkspacePolicy {
+    /// What all agents together may spend, besides the budget; `null` for the budget alone.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub policy: Option<Policy>,
 }
 
 /// `POST /agents`.
@@ -109,6 +129,10 @@ pub struct AgentView {
     /// Spent and reserved in this UTC month.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_spent: Amount,
+    /// Since when it is paused, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub paused_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use thiserror::Error;
 use x402_schemas::{
     amount::Amount,
-    codes::{Denial, PaymentFailure},
+    codes::{Denial, PaymentError, PaymentFailure},
 };
 
 use crate::{
@@ -219,6 +219,15 @@ impl FetchError {
             | Self::Pending { .. }
             | Self::Lookup { .. }
             | Self::WrongProof { .. } => None,
+        }
+    }
+}
+
+impl From<PaymentError> for PayFailure {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::Denied(denial) => Self::Denied(denial),
+            PaymentError::Failed(failure) => Self::Payment(failure),
         }
     }
 }

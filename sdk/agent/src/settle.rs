@@ -190,12 +190,15 @@ fn standing(view: PaymentView) -> Standing {
         (PaymentStatus::Settled, Some(tx_hash), Some(proof)) => {
             Standing::Settled { tx_hash, proof }
         }
-        (PaymentStatus::Failed, ..) => {
-            let code = view.error.unwrap_or(PaymentFailure::TransactionFailed);
-            Standing::Failed(PayError::Failed {
-                code: PayFailure::Payment(code),
-                message: format!("payment {} has failed", view.payment_id),
-            })
+        (status, ..) if status.is_void() => {
+            let code = view.error.map_or(
+                PayFailure::Payment(PaymentFailure::TransactionFailed),
+                PayFailure::from,
+            );
+            let message = view
+                .message
+                .unwrap_or_else(|| format!("payment {} is {}", view.payment_id, status.as_str()));
+            Standing::Failed(PayError::Failed { code, message })
         }
         (_, tx_hash, _) => Standing::UnderWay { tx_hash },
     }

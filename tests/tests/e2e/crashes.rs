@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use x402_schemas::{index::Change, transfer::TransferKind};
 use x402_tests::{
-    raw,
+    ledger, raw,
     shared::run,
     world::{PATIENCE, World, amount, eventually, secret},
 };
@@ -21,11 +21,11 @@ use crate::EXE;
 const PAYMENTS: usize = 12;
 
 /// A process that does not outlive its test, however that ends.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -38,8 +38,15 @@ impl Drop for Process {
     }
 }
 
-async fn start(world: &World) -> Process {
+/// Runs the world's services in a process of their own.
+pub(crate) async fn start(world: &World) -> Process {
+    start_to_die(world, "").await
+}
+
+/// The same, to die at a point such as `signed=return`.
+async fn start_to_die(world: &World, points: &str) -> Process {
     let mut command = world.node_command(EXE);
+    command.env("FAILPOINTS", points);
     let process = Process(command.stdout(Stdio::null()).spawn().unwrap());
     let ready = format!("http://{}/readyz", world.stack.admin);
     eventually("the node is ready", async || {
@@ -128,6 +135,53 @@ fn a_restart_resolves_every_payment_in_flight_and_pays_none_twice() {
             amount("0.6"),
             "reserved and spent are what moved"
         );
+        ledger::assert_adds_up(&world, EXE);
+        node.kill();
+    });
+}
+
+/// Points on a payment's way, each before or after one of its steps is durable.
+const POINTS: [&str; 8] = [
+    "reserving",
+    "reserved",
+    "signing",
+    "signed",
+    "sent",
+    "broadcast",
+    "settling",
+    "settled",
+];
+
+#[test]
+fn a_kill_at_any_step_of_a_payment_loses_nothing_and_pays_once() {
+    run(async {
+        let world = World::new(EXE).await;
+        world.stop().await;
+        for (number, point) in POINTS.into_iter().enumerate() {
+            let mut node = start_to_die(&world, &format!("{point}=return")).await;
+            start_payment(&world, number).await;
+            eventually(&format!("it dies at {point}"), async || {
+                node.0.try_wait().unwrap().is_some()
+            })
+            .await;
+            ledger::assert_adds_up(&world, EXE);
+            let mut node = start(&world).await;
+            start_payment(&world, number).await;
+            let payments_url = world.gateway().join("payments?limit=100").unwrap();
+            eventually(&format!("what died at {point} ends"), async || {
+                let (_, body) = raw::get(payments_url.as_str(), Some(secret(&world.owner))).await;
+                let settled = body.as_array().unwrap().iter();
+                settled.filter(|one| one["status"] == "settled").count() == number + 1
+            })
+            .await;
+            ledger::assert_adds_up(&world, EXE);
+            node.kill();
+        }
+        // Each was paid once, and nothing is held for what died before it was signed.
+        let mut node = start(&world).await;
+        assert_eq!(world.balance(world.pay_to).await, amount("0.4"));
+        let agents = world.owner.agents().await.unwrap();
+        assert_eq!(agents[0].daily_spent, amount("0.4"));
         node.kill();
     });
 }

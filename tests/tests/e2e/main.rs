@@ -12,6 +12,12 @@ mod purchase;
 /// Every way in which a payment is refused before money moves.
 mod denials;
 
+/// Policies from the command line: approvals, pauses, dry runs.
+mod policies;
+
+/// Many agents at once on limits that fit a few of them.
+mod races;
+
 /// Every way in which a proof is refused.
 mod refusals;
 
@@ -23,6 +29,9 @@ mod audit;
 
 /// Reorgs as providers and agents see them.
 mod reorg;
+
+/// Payments that no block takes at the fees that they bid.
+mod stuck;
 
 /// Processes killed with -9.
 mod crashes;

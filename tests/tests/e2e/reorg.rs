@@ -4,7 +4,7 @@ use alloy::providers::Provider;
 use reqwest::Url;
 use serde_json::{Value, json};
 use x402_tests::{
-    raw,
+    ledger, raw,
     shared::run,
     world::{World, amount, eventually},
 };
@@ -105,6 +105,43 @@ fn a_reorg_flips_a_claimed_answer_and_is_told_as_a_revocation() {
         assert_eq!(revocations[0]["invoiceId"], "inv_1");
         assert_eq!(revocations[0]["attempt"], "a");
         assert_eq!(revocations[0]["txHash"], paid["txHash"]);
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_payment_that_a_reorg_dropped_for_good_is_told_and_released() {
+    run(async {
+        let world = World::on_own_chain(EXE, "dropped").await;
+        let before = world.snapshot().await;
+        let paid = world.settled("inv_1").await;
+        let payment_id = paid["paymentId"].as_str().unwrap();
+        let url = world
+            .gateway()
+            .join(&format!("payments/{payment_id}"))
+            .unwrap();
+        // Another transaction has the payment's nonce on the fork that wins.
+        world.drop_payments_since(before).await;
+        eventually("the payment is taken back", async || {
+            let (_, payment) = raw::get(url.as_str(), Some(&world.agent_key)).await;
+            payment["history"]
+                .to_string()
+                .contains("a reorg has removed its block")
+        })
+        .await;
+        // Unknown until that fork is final, and then failed for good.
+        world.chain().mine(100).await.unwrap();
+        eventually("the payment has failed", async || {
+            let (_, payment) = raw::get(url.as_str(), Some(&world.agent_key)).await;
+            payment["status"] == "reverted" && payment["error"] == "TRANSACTION_FAILED"
+        })
+        .await;
+        let agents = world.owner.agents().await.unwrap();
+        assert_eq!(agents[0].daily_spent, amount("0"));
+        // The invoice may be paid after all, and is paid once.
+        world.settled("inv_1").await;
+        assert_eq!(world.balance(world.pay_to).await, amount("0.05"));
+        ledger::assert_adds_up(&world, EXE);
         world.stop().await;
     });
 }

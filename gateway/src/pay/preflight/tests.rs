@@ -39,7 +39,10 @@ fn reverts(selector: Option<[u8; 4]>) -> Simulation {
 fn outcome(change: impl FnOnce(&mut State, &mut InFlight)) -> Result<Gas, PaymentFailure> {
     let (mut state, mut in_flight) = (state(), InFlight::default());
     change(&mut state, &mut in_flight);
-    judge(&state, mnee("0.5"), in_flight).map_err(|failure| failure.code)
+    judge(&state, mnee("0.5"), in_flight).map_err(|failure| match failure.code {
+        PaymentError::Failed(code) => code,
+        PaymentError::Denied(denial) => panic!("{denial}"),
+    })
 }
 
 #[test]

@@ -3,11 +3,14 @@ use jiff::Timestamp;
 use x402_schemas::{invoice::Invoice, network::Network, transfer::TransferId};
 
 use super::*;
+use crate::ledger::payments::Payment;
 
 const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
 const PAYER: Address = address!("00000000000000000000000000000000000000bb");
 const PAYEE: Address = address!("00000000000000000000000000000000000000aa");
 const TX: B256 = B256::repeat_byte(1);
+/// The transaction before that one.
+const REPLACED: B256 = B256::repeat_byte(9);
 
 fn payment(status: PaymentStatus) -> Payment {
     let settled = status == PaymentStatus::Settled;
@@ -24,8 +27,11 @@ fn payment(status: PaymentStatus) -> Payment {
         memo: B256::repeat_byte(7),
         status,
         failure: None,
+        reserved_at: Some(Timestamp::UNIX_EPOCH),
+        approval_until: None,
         payer: Some(PAYER),
         tx_hash: Some(TX),
+        gas_paid_wei: None,
         place: settled.then(|| place(&transfer())),
         proof: settled.then(|| "proof".into()),
         created_at: Timestamp::UNIX_EPOCH,
@@ -61,15 +67,32 @@ fn elsewhere() -> Transfer {
 }
 
 fn outcome(status: PaymentStatus, changes: &[Change], finalized: u64) -> Option<Step> {
-    judge(&payment(status), changes, TOKEN, finalized)
+    let watched = Watched {
+        payment: payment(status),
+        hashes: vec![TX, REPLACED],
+    };
+    judge(&watched, changes, TOKEN, finalized)
 }
 
 #[test]
 fn the_payments_own_transfer_settles_it() {
-    for status in [PaymentStatus::Signed, PaymentStatus::Broadcast] {
+    for status in [
+        PaymentStatus::Signed,
+        PaymentStatus::Broadcast,
+        PaymentStatus::Included,
+    ] {
         let step = outcome(status, &[Change::Added(transfer())], 0);
         assert_eq!(step, Some(Step::Settle(place(&transfer()))));
     }
+}
+
+#[test]
+fn a_replaced_transaction_settles_it_all_the_same() {
+    let mut transfer = transfer();
+    transfer.id.tx_hash = REPLACED;
+    let step = outcome(PaymentStatus::Broadcast, &[Change::Added(transfer)], 0);
+    assert_eq!(step, Some(Step::Settle(place(&transfer))));
+    assert_eq!(place(&transfer).tx_hash, REPLACED);
 }
 
 #[test]

@@ -115,12 +115,12 @@ impl Cast {
                 payees: vec![Payee(pay_to)],
             })
             .await?;
-        let policy = Policy {
-            per_request: amount(money::PER_REQUEST)?,
-            daily: amount(money::DAILY)?,
-            monthly: amount(money::MONTHLY)?,
-            allowed_providers: vec![AllowedProvider::Payee(pay_to)],
-        };
+        let policy = Policy::new(
+            amount(money::PER_REQUEST)?,
+            amount(money::DAILY)?,
+            amount(money::MONTHLY)?,
+            vec![AllowedProvider::Payee(pay_to)],
+        );
         let agent = owner
             .create_agent(&CreateAgent {
                 name: "demo agent".into(),
