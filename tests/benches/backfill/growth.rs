@@ -14,9 +14,9 @@ use crate::{
     mock::Mock,
 };
 
-/// A million logs before, and half a million to measure with at each size.
+/// A million logs before, half a million to measure with at each size, and some for the blocks that are not final yet.
 const SHAPE: Shape = Shape {
-    blocks: 4_000,
+    blocks: 4_200,
     every: 1,
     logs: 500,
     per_transaction: 5,

@@ -70,7 +70,7 @@ async fn follow(shared: &Shared, course: &Course) {
     for round in 0..BLOCKS + 5 {
         let before = chain.rpc().get_block_number().await.unwrap();
         let minted = async { token.mint(token.admin, amount).await.unwrap() };
-        let indexed = async {
+        let visible = async {
             while chain.rpc().get_block_number().await.unwrap() == before {
                 tokio::time::sleep(LOOK).await;
             }
@@ -82,7 +82,7 @@ async fn follow(shared: &Shared, course: &Course) {
             assert!(tip.block_number > before, "a reader does not see it");
             began.elapsed()
         };
-        let (_, took) = futures::join!(minted, indexed);
+        let (_, took) = futures::join!(minted, visible);
         if round >= 5 {
             times.push(took);
         }
