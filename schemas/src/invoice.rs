@@ -139,37 +139,6 @@ mod tests {
     }
 
     /// EIP-712 spelled out by hand, so that the macro's encoding is checked and not assumed.
-#[cfg(test)]
-mod tests {
-    use alloy_primitives::{U256, address, keccak256};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
-
-    fn invoice() -> Invoice {
-        Invoice {
-            id: "inv_abc123xyz".parse().unwrap(),
-            pay_to: address!("00000000000000000000000000000000000000aa"),
-            amount: "0.05".parse().unwrap(),
-            resource: "GET https://api.example.com/report".parse().unwrap(),
-        }
-    }
-
-    /// EIP-712 spelled out by hand, so that the macro's encoding is checked and not assumed.
-    #[test]
-    fn the_host_of_a_resource_has_no_port() {
-        for (resource, host) in [
-            ("GET https://api.example.com/a/b", "api.example.com"),
-            ("POST http://127.0.0.1:8080/", "127.0.0.1"),
-            ("GET http://[::1]:8080/x:y", "[::1]"),
-            ("GET http://[::1]/", "[::1]"),
-        ] {
-            assert_eq!(resource.parse::<Resource>().unwrap().host(), host);
-        }
-    }
-
     #[test]
     fn the_hash_is_eip712_over_domain_and_invoice() {
         let invoice = invoice();
