@@ -24,8 +24,4 @@ pub mod stack;
 /// A chain node and a ClickHouse on this machine, for the demo and for tests.
 pub mod local;
 
-/// Services make many small allocations on several threads; the system's allocator takes twice as long.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub use cli::{command_tree, run};
