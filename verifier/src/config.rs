@@ -53,7 +53,7 @@ pub struct VerifierConfig {
     #[arg(long, env = "X402_VERIFIER_CACHE_ENTRIES", default_value_t = 200_000)]
     pub cache_entries: u64,
 
-    /// Proofs whose signatures were checked and that are kept in memory, so that a repeat costs a digest;
+    /// Proofs that are repeated, or whose signatures were checked, kept in memory so that a repeat costs a digest;
     /// about 1,500 bytes each.
     #[arg(long, env = "X402_VERIFIER_PROOF_ENTRIES", default_value_t = 100_000)]
     pub proof_entries: u64,
