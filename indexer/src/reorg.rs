@@ -122,11 +122,13 @@ impl Window {
         }
     }
 
-    /// The window that ends at `tip`, from stored headers of any branch: those that the tip descends from count. A tip
-    /// that is not among them has no known parent and stands alone.
+    /// The window that ends at `tip`, from stored headers of any branch: those that the tip descends from count. A header
+    /// was stored with zeros where its parent was not known, and does not count then; the genesis block truly has none. A
+    /// tip that is not among them has no known parent and stands alone.
     pub fn from_stored(tip: Header, stored: impl IntoIterator<Item = Header>) -> Self {
         let by_hash: HashMap<B256, Header> = stored
             .into_iter()
+            .filter(|header| header.number == 0 || header.parent_hash != B256::ZERO)
             .map(|header| (header.hash, header))
             .collect();
         let mut window = Self::new(by_hash.get(&tip.hash).copied().unwrap_or(tip));
@@ -297,6 +299,28 @@ mod tests {
             ..main_chain(9)
         };
         assert_eq!(Window::from_stored(unknown, stored), Window::new(unknown));
+    }
+
+    #[test]
+    fn a_stored_header_without_its_parent_does_not_count_but_for_the_genesis_block() {
+        let without_parent = |header: Header| Header {
+            parent_hash: B256::ZERO,
+            ..header
+        };
+        let genesis = without_parent(main_chain(0));
+        let linked = [
+            Header {
+                parent_hash: genesis.hash,
+                ..main_chain(1)
+            },
+            main_chain(2),
+        ];
+        let unlinked = linked.map(without_parent);
+        for stored in [[linked, unlinked], [unlinked, linked]] {
+            let stored = stored.into_iter().flatten().chain([genesis]);
+            let window = Window::from_stored(unlinked[1], stored);
+            assert_eq!((window.floor(), window.tip()), (genesis, linked[1]));
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Stored {
         let query = "SELECT number, hash, parent_hash, time FROM (\
                      SELECT number, hash, parent_hash, time FROM blocks WHERE chain_id = ? AND number BETWEEN ? AND ? \
                      UNION ALL SELECT tip_number, tip_hash, tip_parent, tip_time FROM commits \
-                     WHERE chain_id = ? AND tip_number BETWEEN ? AND ? AND tip_parent != toFixedString('', 32))";
+                     WHERE chain_id = ? AND tip_number BETWEEN ? AND ?)";
         let (from, to) = (tip.finalized.min(tip.block_number), tip.block_number);
         let rows: Vec<HeaderRow> = self
             .client

@@ -186,7 +186,7 @@ impl World {
         let base = Header {
             number: 100,
             hash: B256::repeat_byte(1),
-            parent_hash: B256::ZERO,
+            parent_hash: B256::repeat_byte(0xff),
             time: 0,
         };
         let mut world = Self {

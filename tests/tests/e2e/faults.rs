@@ -33,6 +33,9 @@ use script::Script;
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 25;
 
+/// Seeds that found a defect once: a chain that is replaced down to its genesis block while the indexer is down.
+const FORMER: [u64; 2] = [30, 60];
+
 /// Seeds played at a time; most of a seed's time is spent waiting.
 const AT_A_TIME: usize = 8;
 
@@ -78,7 +81,8 @@ fn seeds() -> Vec<u64> {
     };
     match (number("X402_FAULT_SEED"), number("X402_FAULT_SEEDS")) {
         (Some(seed), _) => vec![seed],
-        (None, count) => (0..count.unwrap_or(SEEDS)).collect(),
+        (None, Some(count)) => (0..count).collect(),
+        (None, None) => (0..SEEDS).chain(FORMER).collect(),
     }
 }
 
