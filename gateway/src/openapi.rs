@@ -6,6 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
+use x402_service::openapi::CommonAnswers;
 
 use crate::{
     agents, approvals, dry_run, pay, payments, proofs, providers, quote, relay, treasury,
@@ -103,7 +104,7 @@ const ERROR_CODES: [(&str, &str); 19] = [
         proofs::jwks,
     ),
     components(schemas(Denial, PaymentFailure, Refusal)),
-    modifiers(&Keys, &Codes),
+    modifiers(&Keys, &Codes, &CommonAnswers),
 )]
 struct Document;
 

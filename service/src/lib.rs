@@ -26,6 +26,9 @@ pub mod admin;
 /// The page that shows a service's API.
 pub mod docs;
 
+/// What the answers of every operation have in common.
+pub mod openapi;
+
 /// Stopping: the first signal asks, the deadline insists.
 pub mod lifecycle;
 

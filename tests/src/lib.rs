@@ -32,5 +32,8 @@ pub mod process;
 /// Requests below the SDKs, for what the SDKs would never send.
 pub mod raw;
 
+/// An API against its own document.
+pub mod schemathesis;
+
 /// A chain node that forks, lags and lies on purpose, and the truth about its chain.
 pub mod scripted;

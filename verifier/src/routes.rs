@@ -20,6 +20,7 @@ use utoipa::{
 use x402_schemas::api::ErrorBody;
 use x402_service::{
     docs,
+    openapi::CommonAnswers,
     problem::Problem,
     serve::{Limits, with_limits},
 };
@@ -86,7 +87,7 @@ async fn openapi() -> Response {
         description = "Does this proof pay this invoice? Answers come from an index of the chain. Refusals are 200 with verified=false and the first reason that holds."
     ),
     paths(verify::verify, batch::verify_batch, revocations::list, jwks),
-    modifiers(&ProviderKey)
+    modifiers(&ProviderKey, &CommonAnswers)
 )]
 struct ApiDoc;
 

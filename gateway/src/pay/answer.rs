@@ -10,6 +10,7 @@ use x402_schemas::{
     codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
+use x402_service::problem::Problem;
 
 use crate::ledger::payments::Payment;
 
@@ -50,6 +51,16 @@ pub(super) fn of_refusal(code: PaymentFailure) -> Response {
         | PaymentFailure::ApprovalExpired => "nothing was paid; ask POST /quote for a new one",
     };
     failed(PaymentError::Failed(code), message.to_owned())
+}
+
+/// A problem in the form of a refusal, as it stands beside refusals of the same status.
+pub(super) fn of_problem(problem: &Problem) -> Response {
+    let failed = PayFailed {
+        success: false,
+        error: problem.code().to_owned(),
+        message: problem.message().to_owned(),
+    };
+    (problem.status(), Json(failed)).into_response()
 }
 
 /// Nothing was paid and the caller can change that: policy, the treasury's or the chain's state is in

@@ -78,7 +78,10 @@ impl IntoResponse for PayError {
         match self {
             Self::LongWait => Problem::invalid(self.to_string()).into_response(),
             Self::Ledger(error) => Problem::from(error).into_response(),
-            Self::Idempotency(error) => Problem::from(error).into_response(),
+            Self::Idempotency(error) => {
+                let problem = Problem::from(error);
+                answer::of_problem(&problem)
+            }
             Self::Stopping => {
                 Problem::unavailable("STOPPING", "the gateway is stopping; ask again", &self)
                     .into_response()

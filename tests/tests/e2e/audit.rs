@@ -36,6 +36,17 @@ async fn delete_rows(world: &World, table: &str, block: u64) {
     client(world).query(&query).execute().await.unwrap();
 }
 
+fn audit_command(world: &World, further: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(EXE);
+    command
+        .args(["audit", "--rpc-url", world.chain().url.as_str()])
+        .args(["--clickhouse-url", world.options.clickhouse_url.as_str()])
+        .args(["--clickhouse-database", &world.options.database])
+        .args(["--token", &world.token.address.to_checksum(None)])
+        .args(further);
+    command
+}
+
 async fn repair(world: &World) -> Result<audit::Repaired, audit::AuditError> {
     let progress = tokio::sync::watch::Sender::default();
     audit::repair(&config(world), 0, u64::MAX, &progress).await
@@ -185,6 +196,36 @@ fn a_repair_that_died_between_rows_and_commit_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_repair_that_is_killed_once_its_tombstones_are_there_is_finished_by_the_next() {
+    run(async {
+        let mut world = World::on_own_chain(EXE, "repair-killed").await;
+        let transfers = stopped_with_five_transfers(&world, 2).await;
+        spoil(&world, &transfers).await;
+        let seq = world.index().tip().await.unwrap().unwrap().seq;
+        let mut repairing = tokio::process::Command::from(audit_command(&world, &["--repair"]))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let newer = format!("SELECT count() FROM transfers WHERE version > {seq}");
+        while client(&world).query(&newer).fetch_one::<u64>().await.unwrap() == 0 {
+            assert_eq!(repairing.try_wait().unwrap(), None);
+        }
+        repairing.kill().await.unwrap();
+        let repaired = repair(&world).await.unwrap();
+        assert!(repaired.after.is_clean(), "{repaired:?}");
+        for transfer in &transfers {
+            assert_eq!(world.index().find(&[transfer.id]).await.unwrap().len(), 1);
+        }
+        world.restart().await;
+        world.token.mint(world.pay_to, amount("1")).await.unwrap();
+        assert_index_equals_the_chain(&world).await;
+        world.stop().await;
+    });
+}
+
+#[test]
 fn a_repair_is_refused_while_the_indexer_writes_and_on_a_branch_that_the_chain_left() {
     run(async {
         let world = World::on_own_chain(EXE, "repair-refused").await;
@@ -250,16 +291,8 @@ fn the_audit_command_exits_one_names_what_differs_and_repairs() {
         let world = World::on_own_chain(EXE, "repair-command").await;
         let transfers = stopped_with_five_transfers(&world, 80).await;
         delete_rows(&world, "transfers_by_tx", transfers[4].block_number).await;
-        let token = world.token.address.to_checksum(None);
         let audit = |further: &[&str]| {
-            let output = std::process::Command::new(EXE)
-                .args(["audit", "--rpc-url", world.chain().url.as_str()])
-                .args(["--clickhouse-url", world.options.clickhouse_url.as_str()])
-                .args(["--clickhouse-database", &world.options.database])
-                .args(["--token", &token])
-                .args(further)
-                .output()
-                .unwrap();
+            let output = audit_command(&world, further).output().unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             (
                 output.status.code(),

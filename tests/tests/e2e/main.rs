@@ -51,6 +51,9 @@ mod volume;
 /// The commands, as a person types them.
 mod commands;
 
+/// Answers against the OpenAPI documents.
+mod openapi;
+
 /// The documents against the tree.
 mod documents;
 
