@@ -99,6 +99,16 @@ impl Batch {
         self.columns.iter().cloned().chain(rows)
     }
 
+    /// The index stays as it is, and the batch's number is taken.
+    pub fn unchanged(stamp: Stamp, tip: &Header) -> Self {
+        Self {
+            transfers: Vec::new(),
+            columns: Vec::new(),
+            blocks: Vec::new(),
+            commit: commit(stamp, tip.number, tip.number, tip),
+        }
+    }
+
     /// The index goes back to `ancestor`, from `last` or from wherever rows above are found.
     pub fn removed(
         stamp: Stamp,

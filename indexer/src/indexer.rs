@@ -106,6 +106,11 @@ pub enum StartError {
         "the database has rows that no commit explains: if a repair was interrupted, finish it with `x402 audit --repair`; else use another --clickhouse-database"
     )]
     UnexplainedRows,
+    /// Somebody else writes.
+    #[error(
+        "another process writes to this index; only one indexer may: stop the other and start this one again"
+    )]
+    OtherWriter,
 }
 
 impl Indexer {
@@ -124,6 +129,9 @@ impl Indexer {
         let client = config.clickhouse.client();
         index::migrate(&client, &config.clickhouse.clickhouse_database).await?;
         let stored = Stored::new(client.clone(), network);
+        if !stored.at_rest().await? {
+            return Err(StartError::OtherWriter);
+        }
         let tip = stored.tip().await?;
         let opening = Opening {
             config,
@@ -145,6 +153,10 @@ impl Indexer {
             None => opening.begin(writer(0)).await?,
             Some(tip) => opening.resume(&tip, writer(tip.seq)).await?,
         };
+        // What an indexer that died has sent may arrive up to here, and then its number is taken.
+        if opened.writer.other_writer().await?.is_some() {
+            return Err(StartError::OtherWriter);
+        }
         let (block, seq) = (opened.window.tip().number, opened.writer.seq());
         tracing::info!(%network, token = %config.token, block, seq, "indexing");
         let progress = Progress::default();
@@ -302,6 +314,12 @@ impl Opening<'_> {
                 .ok_or(StartError::UnexplainedRows)?;
             self.roll_back(&roll_back, tip, &mut writer).await?;
             window.retract_to(roll_back.ancestor.number);
+        } else {
+            // Takes the next number, so that no commit of an indexer that died can.
+            let stamp = stamp(self.network, tip.seq, tip.finalized);
+            writer
+                .publish(&Batch::unchanged(stamp, &window.tip()))
+                .await;
         }
         Ok(Opened {
             base,

@@ -254,12 +254,12 @@ impl Run {
         if last().is_some_and(|last| last.elapsed() < ALONE_FOR) {
             return Ok(());
         }
-        let (ours, found) = (self.writer.seq(), self.writer.newest_seq().await?);
-        if found == ours {
-            *last() = Some(Instant::now());
-            return Ok(());
+        if let Some(found) = self.writer.other_writer().await? {
+            let ours = self.writer.seq();
+            return Err(Halt::OtherWriter { ours, found }.into());
         }
-        Err(Halt::OtherWriter { ours, found }.into())
+        *last() = Some(Instant::now());
+        Ok(())
     }
 
     /// Removes the blocks above `ancestor`: in the index first, in memory last.

@@ -2,6 +2,8 @@
 //!
 //! Only the one writer and the audit read like this; everybody else goes through the exact reader in the schemas.
 
+use std::time::Duration;
+
 use alloy::primitives::{Address, B256};
 use clickhouse::{Client, Row, error::Error};
 use serde::Deserialize;
@@ -14,7 +16,11 @@ use x402_schemas::{
 use crate::{
     recovery::{self, Leftovers},
     reorg::{Header, Window},
+    writer::{INSERT_TIMEOUT, LOG_COMMENT},
 };
+
+/// Between two looks at what ClickHouse is working on.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Reads one chain's tables.
 #[derive(Clone)]
@@ -56,6 +62,31 @@ impl Stored {
     /// A reader of `network`'s rows in the client's database.
     pub const fn new(client: Client, network: Network) -> Self {
         Self { client, network }
+    }
+
+    /// Waits until ClickHouse works on no insert of an indexer: one that died may have left some under way. False if
+    /// that does not end, as when another indexer writes.
+    pub async fn at_rest(&self) -> Result<bool, Error> {
+        let query = "SELECT count() FROM system.processes \
+                     WHERE current_database = currentDatabase() AND Settings['log_comment'] = ?";
+        let resting = async {
+            loop {
+                let inserts: u64 = self
+                    .client
+                    .query(query)
+                    .bind(LOG_COMMENT)
+                    .fetch_one()
+                    .await?;
+                if inserts == 0 {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        match tokio::time::timeout(INSERT_TIMEOUT, resting).await {
+            Ok(rested) => rested.map(|()| true),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Where the last commit says that the index ends.

@@ -4,13 +4,7 @@
 //! rows under the same number replace themselves. Giving up is the caller's: drop the future. Whoever follows the index
 //! in this process is woken after each commit.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
@@ -23,16 +17,20 @@ use x402_service::admin::Readiness;
 use crate::{batch::Batch, metrics::Metrics};
 
 /// The longest wait for ClickHouse to acknowledge an insert.
-const INSERT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const INSERT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What ClickHouse's list of running queries calls ours.
+pub(crate) const LOG_COMMENT: &str = "x402 indexer";
 
 /// Writes one chain's index. There must be no other writer of that chain.
 pub struct Writer {
     client: Client,
     chain_id: u64,
     seq: u64,
+    last: Option<CommitRow>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     wake: watch::Sender<u64>,
@@ -51,6 +49,7 @@ impl Writer {
         wake.send_replace(seq);
         Self {
             client: client
+                .with_setting("log_comment", LOG_COMMENT)
                 // A batch has no row twice, so ClickHouse need not look for one in it.
                 .with_setting("optimize_on_insert", "0")
                 // A batch is one insert, and on disk when it is acknowledged: nothing waits to be flushed together.
@@ -60,6 +59,7 @@ impl Writer {
                 .with_setting("max_insert_threads", "1"),
             chain_id: network.chain_id(),
             seq,
+            last: None,
             metrics,
             readiness,
             wake,
@@ -71,10 +71,12 @@ impl Writer {
         self.seq
     }
 
-    /// The last batch that anybody published. Another than ours means that somebody else writes.
-    pub async fn newest_seq(&self) -> Result<u64, Error> {
-        let query = "SELECT max(seq) FROM commits WHERE chain_id = ?";
-        timely(self.client.query(query).bind(self.chain_id).fetch_one()).await
+    /// The number of the newest commit if it is not ours, which means that somebody else writes.
+    pub async fn other_writer(&self) -> Result<Option<u64>, Error> {
+        let query = "SELECT ?fields FROM commits WHERE chain_id = ? ORDER BY seq DESC LIMIT 1";
+        let query = self.client.query(query).bind(self.chain_id);
+        let newest: Option<CommitRow> = timely(query.fetch_optional()).await?;
+        Ok((newest != self.last).then(|| newest.map_or(0, |newest| newest.seq)))
     }
 
     /// Writes and publishes a batch; returns when readers see it.
@@ -90,12 +92,13 @@ impl Writer {
         let transfers = sent.chunks(share);
         future::join(
             future::join_all(transfers.map(|sent| self.store(sent, |sent| self.send(sent)))),
-            self.store(&batch.blocks, |rows| self.insert("blocks", rows)),
+            self.store(&batch.blocks, |rows| insert(&self.client, "blocks", rows)),
         )
         .await;
         self.commit(&batch.commit).await;
         timer.observe_duration();
         self.seq = batch.commit.seq;
+        self.last = Some(batch.commit);
         self.metrics.commits_total.inc();
         self.metrics.rows_total.inc_by(batch.commit.rows);
         self.metrics.retracted_total.inc_by(batch.commit.retracted);
@@ -113,22 +116,15 @@ impl Writer {
     }
 
     async fn commit(&self, row: &CommitRow) {
-        let may_be_there = AtomicBool::new(false);
-        self.until_acknowledged(|| async {
-            // A commit whose acknowledgement was lost must not be there twice: nothing replaces rows of this table.
-            if may_be_there.swap(true, Ordering::Relaxed) && self.is_committed(row).await? {
-                return Ok(());
-            }
-            self.insert("commits", std::slice::from_ref(row)).await
-        })
-        .await;
-    }
-
-    async fn is_committed(&self, row: &CommitRow) -> Result<bool, Error> {
-        let query = "SELECT count() FROM commits WHERE chain_id = ? AND seq = ?";
-        let query = self.client.query(query).bind(row.chain_id).bind(row.seq);
-        let count: u64 = timely(query.fetch_one()).await?;
-        Ok(count > 0)
+        // Nothing replaces rows of this table: of one number only the first to arrive is taken, be it one whose
+        // acknowledgement was lost or one that an indexer sent before it died.
+        let token = format!("{}-{}", row.chain_id, row.seq);
+        let client = self
+            .client
+            .clone()
+            .with_setting("insert_deduplication_token", token);
+        self.until_acknowledged(|| insert(&client, "commits", std::slice::from_ref(row)))
+            .await;
     }
 
     /// Inserts transfers.
@@ -142,21 +138,6 @@ impl Writer {
                 .insert_formatted_with("INSERT INTO transfers FORMAT Native");
             for piece in transfers {
                 insert.send(piece.clone()).await?;
-            }
-            insert.end().await
-        })
-        .await
-    }
-
-    async fn insert<R: RowOwned + RowWrite + Sync>(
-        &self,
-        table: &str,
-        rows: &[R],
-    ) -> Result<(), Error> {
-        timely(async {
-            let mut insert = self.client.insert::<R>(table).await?;
-            for row in rows {
-                insert.write(row).await?;
             }
             insert.end().await
         })
@@ -190,6 +171,21 @@ impl Writer {
             "ClickHouse did not take a batch; trying again"
         );
     }
+}
+
+async fn insert<R: RowOwned + RowWrite + Sync>(
+    client: &Client,
+    table: &str,
+    rows: &[R],
+) -> Result<(), Error> {
+    timely(async {
+        let mut insert = client.insert::<R>(table).await?;
+        for row in rows {
+            insert.write(row).await?;
+        }
+        insert.end().await
+    })
+    .await
 }
 
 async fn timely<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

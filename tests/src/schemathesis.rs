@@ -104,7 +104,14 @@ fn installed() -> PathBuf {
     }
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements.txt");
     let output = python()
-        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-compile",
+        ])
         .arg("--requirement")
         .arg(&requirements)
         .arg("--target")

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use alloy::primitives::B256;
 use prometheus::Registry;
 use tokio::sync::watch;
 use x402_schemas::index::{CommitRow, IndexReader, Tip, TransferRow};
@@ -21,8 +22,14 @@ use super::{
     rows::{Slice, Table, Unpublished},
 };
 use crate::{
-    batch::Batch, config::IndexerConfig, indexer::StartError, metrics::Metrics, progress::Progress,
-    run::ALONE_FOR, writer::Writer,
+    batch::{Batch, Stamp},
+    config::IndexerConfig,
+    indexer::StartError,
+    metrics::Metrics,
+    progress::Progress,
+    reorg::Header,
+    run::ALONE_FOR,
+    writer::Writer,
 };
 
 /// Blocks that are repaired in one pair of commits.
@@ -200,26 +207,30 @@ impl<'a> Mending<'a> {
         let count = u64::try_from(transfers.len()).unwrap_or(u64::MAX);
         let retracts = transfers.first().is_some_and(|row| row.is_deleted == 1);
         let (rows, retracted) = if retracts { (0, count) } else { (count, 0) };
-        let tip = &self.tip;
+        let stamp = Stamp {
+            network: self.opened.chain.reader.network,
+            version,
+            finalized: self.tip.finalized,
+            written_at: clock::now().as_millisecond(),
+        };
+        let tip = Header {
+            number: self.tip.block_number,
+            hash: self.tip.block_hash,
+            // An earlier commit of the same tip knows it.
+            parent_hash: B256::ZERO,
+            time: self.tip.block_time,
+        };
+        let unchanged = Batch::unchanged(stamp, &tip);
         Batch {
             transfers,
-            columns: Vec::new(),
-            blocks: Vec::new(),
             commit: CommitRow {
-                chain_id: self.opened.chain.reader.network.chain_id(),
-                seq: version,
                 from_block: blocks.first().copied().unwrap_or(0),
                 to_block: blocks.last().copied().unwrap_or(0),
-                tip_number: tip.block_number,
-                tip_hash: tip.block_hash.0,
-                // An earlier commit of the same tip knows it.
-                tip_parent: [0; 32],
-                tip_time: u32::try_from(tip.block_time).unwrap_or(u32::MAX),
-                finalized: tip.finalized,
                 rows,
                 retracted,
-                written_at: clock::now().as_millisecond(),
+                ..unchanged.commit
             },
+            ..unchanged
         }
     }
 

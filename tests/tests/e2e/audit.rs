@@ -209,7 +209,13 @@ fn a_repair_that_is_killed_once_its_tombstones_are_there_is_finished_by_the_next
             .spawn()
             .unwrap();
         let newer = format!("SELECT count() FROM transfers WHERE version > {seq}");
-        while client(&world).query(&newer).fetch_one::<u64>().await.unwrap() == 0 {
+        while client(&world)
+            .query(&newer)
+            .fetch_one::<u64>()
+            .await
+            .unwrap()
+            == 0
+        {
             assert_eq!(repairing.try_wait().unwrap(), None);
         }
         repairing.kill().await.unwrap();

@@ -24,6 +24,9 @@ mod refusals;
 /// The index against the chain: kinds, reorgs, restarts.
 mod index;
 
+/// One indexer after another on one index.
+mod succession;
+
 /// What an audit finds and repairs, and what verified receipts prove.
 mod audit;
 
