@@ -1,4 +1,4 @@
-//! Agents: made, given a policy, given a new key, revoked. All by their workspace's owner.
+//! Agents: made, given a policy, given a new key, revoked.
 
 use std::sync::Arc;
 
@@ -27,13 +27,15 @@ use x402_service::{
 use crate::{
     gateway::{Gateway, checked_name},
     idempotency::{IdempotencyKey, Known},
+    keys,
     ledger::{
         LedgerError,
         agents::{self, AgentRow},
         api_keys::{self, Holder},
         held::{self, Span},
     },
-    principal::Owner,
+    permissions::{ManagingAgents, PausingAgents, Viewing},
+    principal::Member,
 };
 
 /// The most agents of one workspace, revoked ones included.
@@ -46,16 +48,17 @@ const MAX_AGENTS: i64 = 10_000;
         (status = 201, body = AgentCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateAgent>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /agents", &request, now)?;
+    let attempt = key.attempt(&member.member_id, "POST /agents", &request, now)?;
     let name = checked_name(&request.name)?;
     request.policy.as_ref().map_or(Ok(()), check)?;
     let agent_id = random_id("ag").map_err(LedgerError::from)?;
@@ -63,7 +66,7 @@ pub(crate) async fn create(
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    if agents::count(&mut change, &owner.workspace_id).await? >= MAX_AGENTS {
+    if agents::count(&mut change, &member.workspace_id).await? >= MAX_AGENTS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "TOO_MANY",
@@ -73,14 +76,14 @@ pub(crate) async fn create(
     let policy = request.policy.as_ref();
     agents::insert(
         &mut change,
-        &owner.workspace_id,
+        &member.workspace_id,
         &agent_id,
         name,
         policy,
         now,
     )
     .await?;
-    let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
+    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent_id, now).await?;
     let created = AgentCreated {
         agent_id,
         api_key: key.expose(),
@@ -100,12 +103,12 @@ pub(crate) async fn create(
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<Vec<AgentView>>, Problem> {
     let now = clock::now();
     let mut conn = gateway.ledger.read().await?;
     let mut views = Vec::new();
-    for agent in agents::list(&mut conn, &owner.workspace_id).await? {
+    for agent in agents::list(&mut conn, &member.workspace_id).await? {
         views.push(view(&mut conn, agent, now).await?);
     }
     Ok(Json(views))
@@ -118,19 +121,20 @@ pub(crate) async fn list(
         (status = 200, body = AgentView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_policy(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
     StrictJson(policy): StrictJson<Policy>,
 ) -> Result<Json<AgentView>, Problem> {
     check(&policy)?;
     let mut change = gateway.ledger.write().await?;
-    standing(&mut change, &owner, &id).await?;
+    standing(&mut change, &member.workspace_id, &id).await?;
     agents::set_policy(&mut change, &id, &policy).await?;
-    let agent = standing(&mut change, &owner, &id).await?;
+    let agent = standing(&mut change, &member.workspace_id, &id).await?;
     let view = view(&mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
@@ -141,14 +145,15 @@ pub(crate) async fn set_policy(
     responses(
         (status = 200, body = AgentView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
 pub(crate) async fn pause(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<PausingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<AgentView>, Problem> {
-    set_paused(&gateway, &owner, &id, Some(clock::now())).await
+    set_paused(&gateway, &member.workspace_id, &id, Some(clock::now())).await
 }
 
 /// Lets a paused agent go on.
@@ -156,26 +161,27 @@ pub(crate) async fn pause(
     responses(
         (status = 200, body = AgentView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
 pub(crate) async fn resume(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<AgentView>, Problem> {
-    set_paused(&gateway, &owner, &id, None).await
+    set_paused(&gateway, &member.workspace_id, &id, None).await
 }
 
 async fn set_paused(
     gateway: &Gateway,
-    owner: &Owner,
+    workspace_id: &str,
     id: &str,
     since: Option<Timestamp>,
 ) -> Result<Json<AgentView>, Problem> {
     let mut change = gateway.ledger.write().await?;
-    standing(&mut change, owner, id).await?;
+    standing(&mut change, workspace_id, id).await?;
     agents::set_paused(&mut change, id, since).await?;
-    let agent = standing(&mut change, owner, id).await?;
+    let agent = standing(&mut change, workspace_id, id).await?;
     let view = view(&mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
@@ -187,24 +193,25 @@ async fn set_paused(
     responses(
         (status = 200, body = AgentCreated),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
         (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     key: IdempotencyKey,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /agents/rotate", &id, now)?;
+    let attempt = key.attempt(&member.member_id, "POST /agents/rotate", &id, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    let agent = standing(&mut change, &owner, &id).await?;
-    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
-    let key = new_key(&gateway, &mut change, &owner, &agent.id, now).await?;
+    let agent = standing(&mut change, &member.workspace_id, &id).await?;
+    api_keys::end(&mut change, Holder::Agent(&agent.id), now).await?;
+    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent.id, now).await?;
     let created = AgentCreated {
         agent_id: agent.id,
         api_key: key.expose(),
@@ -221,34 +228,35 @@ pub(crate) async fn rotate(
     responses(
         (status = 200, body = Revoked),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn revoke(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<Revoked>, Problem> {
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
-    let agent = agents::find(&mut change, &owner.workspace_id, &id)
+    let agent = agents::find(&mut change, &member.workspace_id, &id)
         .await?
         .ok_or_else(|| Problem::not_found("agent"))?;
     agents::revoke(&mut change, &agent.id, now).await?;
-    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
-    let recorded = agents::find(&mut change, &owner.workspace_id, &id).await?;
+    api_keys::end(&mut change, Holder::Agent(&agent.id), now).await?;
+    let recorded = agents::find(&mut change, &member.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(Revoked {
         revoked_at: recorded.and_then(|agent| agent.revoked_at).unwrap_or(now),
     }))
 }
 
-/// The owner's agent of that id, unless it is revoked.
+/// The workspace's agent of that id, unless it is revoked.
 async fn standing(
     conn: &mut SqliteConnection,
-    owner: &Owner,
+    workspace_id: &str,
     id: &str,
 ) -> Result<AgentRow, Problem> {
-    agents::find(conn, &owner.workspace_id, id)
+    agents::find(conn, workspace_id, id)
         .await?
         .filter(|agent| agent.revoked_at.is_none())
         .ok_or_else(|| Problem::not_found("agent"))
@@ -256,16 +264,13 @@ async fn standing(
 
 async fn new_key(
     gateway: &Gateway,
-    conn: &mut SqliteConnection,
-    owner: &Owner,
+    change: &mut SqliteConnection,
+    workspace_id: &str,
     agent_id: &str,
     now: Timestamp,
 ) -> Result<ApiKey, LedgerError> {
-    let key = ApiKey::generate(KeyKind::Agent)?;
-    let hash = key.hash(&gateway.key_pepper);
     let holder = Holder::Agent(agent_id);
-    api_keys::insert(conn, key.key_id(), hash, &owner.workspace_id, holder, now).await?;
-    Ok(key)
+    keys::issue(gateway, change, workspace_id, holder, KeyKind::Agent, now).await
 }
 
 async fn view(

@@ -8,12 +8,12 @@ use utoipa::{
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
 use crate::{
-    agents, approvals, dry_run, pay, payments, proofs, providers, quote, relay, treasury,
+    agents, approvals, dry_run, members, pay, payments, proofs, providers, quote, relay, treasury,
     workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 19] = [
+const ERROR_CODES: [(&str, &str); 21] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -27,6 +27,11 @@ const ERROR_CODES: [(&str, &str); 19] = [
         "only a signed approval of the workspace's spender is relayed",
     ),
     ("UNAUTHORIZED", "no key, or not one that is valid here"),
+    (
+        "ROLE_REQUIRED",
+        "your role does not allow it; the message says which does",
+    ),
+    ("LAST_OWNER", "a workspace keeps an owner who can act"),
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
@@ -83,6 +88,13 @@ const ERROR_CODES: [(&str, &str); 19] = [
         workspaces::set_policy,
         workspaces::pause,
         workspaces::resume,
+        members::create,
+        members::list,
+        members::show_me,
+        members::set_role,
+        members::rotate,
+        members::rotate_mine,
+        members::remove,
         agents::create,
         agents::list,
         agents::set_policy,
@@ -115,7 +127,10 @@ impl Modify for Keys {
         let components = openapi.components.get_or_insert_default();
         for (name, description) in [
             ("agent", "x402_agent_…, from POST /agents"),
-            ("owner", "x402_owner_…, from POST /workspaces"),
+            (
+                "owner",
+                "x402_owner_… or x402_member_…, from POST /workspaces or POST /members; what it may do is its member's role",
+            ),
             (
                 "operator",
                 "the operator's token, from the gateway's settings",

@@ -1,27 +1,41 @@
 //! Who is asking, from the `Authorization` header.
 //!
 //! A handler that names a principal in its arguments cannot be reached by anyone else. No key, a
-//! wrong, ended or foreign one all get the same 401. What is another tenant's is not found.
+//! wrong, ended or foreign one all get the same 401; a member whose role is too small gets a 403 that says
+//! which it takes. What is another tenant's is not found.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use alloy::primitives::B256;
 use axum::{
-    extract::FromRequestParts,
-    http::{header, request::Parts},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
+use x402_schemas::api::members::Role;
 use x402_service::{
     api_key::{ApiKey, KeyKind, same_secret},
+    clock,
     problem::Problem,
 };
 
-use crate::{gateway::Gateway, ledger::api_keys};
+use crate::{
+    gateway::Gateway,
+    ledger::{
+        LedgerError,
+        api_keys::{self, HeldBy},
+    },
+    permissions::{Permission, Viewing},
+};
 
-/// An owner of a workspace.
+/// A member of a workspace who may do what `P` is.
 #[derive(Clone, Debug)]
-pub(crate) struct Owner {
+pub(crate) struct Member<P> {
     pub(crate) workspace_id: String,
+    pub(crate) member_id: String,
+    permission: PhantomData<P>,
 }
 
 /// An agent of a workspace.
@@ -31,10 +45,10 @@ pub(crate) struct Agent {
     pub(crate) agent_id: String,
 }
 
-/// Who may look at payments: an owner at the workspace's, an agent at its own.
+/// Who may look at payments: a member at the workspace's, an agent at its own.
 #[derive(Clone, Debug)]
 pub(crate) enum Reader {
-    Owner(Owner),
+    Member(Member<Viewing>),
     Agent(Agent),
 }
 
@@ -46,6 +60,109 @@ pub(crate) struct Operator;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service;
 
+/// Whose valid key a request came with.
+#[derive(Clone, Debug)]
+enum Caller {
+    Member {
+        workspace_id: String,
+        member_id: String,
+        role: Role,
+    },
+    Agent(Agent),
+}
+
+/// Finds out once for each request who is asking, before any of it is read.
+pub(crate) async fn identify(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match caller(&gateway, request.headers()).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+        }
+        Ok(None) => (),
+        Err(error) => return Problem::from(error).into_response(),
+    }
+    next.run(request).await
+}
+
+async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>, LedgerError> {
+    let Some(key) = bearer(headers).and_then(|token| token.parse::<ApiKey>().ok()) else {
+        return Ok(None);
+    };
+    let mut conn = gateway.ledger.read().await?;
+    let valid = api_keys::find_valid(&mut conn, key.key_id(), clock::now()).await?;
+    drop(conn);
+    // An unknown id takes as long as a wrong secret.
+    let hash = valid.as_ref().map_or(B256::ZERO, |valid| valid.hash);
+    let matches = key.matches(&gateway.key_pepper, hash);
+    let Some(valid) = valid.filter(|_| matches) else {
+        return Ok(None);
+    };
+    let workspace_id = valid.workspace_id;
+    Ok(match (key.kind(), valid.held_by) {
+        (KeyKind::Owner | KeyKind::Member, HeldBy::Member { id, role }) => Some(Caller::Member {
+            workspace_id,
+            member_id: id,
+            role,
+        }),
+        (KeyKind::Agent, HeldBy::Agent(agent_id)) => Some(Caller::Agent(Agent {
+            workspace_id,
+            agent_id,
+        })),
+        // Providers ask the verifier.
+        (KeyKind::Owner | KeyKind::Member | KeyKind::Agent | KeyKind::Provider, _) => None,
+    })
+}
+
+impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        match parts.extensions.get() {
+            Some(Caller::Member {
+                workspace_id,
+                member_id,
+                role,
+            }) => {
+                may::<P>(*role)?;
+                Ok(Self {
+                    workspace_id: workspace_id.clone(),
+                    member_id: member_id.clone(),
+                    permission: PhantomData,
+                })
+            }
+            Some(Caller::Agent(_)) | None => Err(Problem::unauthorized()),
+        }
+    }
+}
+
+fn may<P: Permission>(role: Role) -> Result<(), Problem> {
+    if role >= P::LEAST {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "ROLE_REQUIRED",
+        format!(
+            "this takes the role {} and yours is {role}; ask an owner of the workspace",
+            P::LEAST
+        ),
+    ))
+}
+
+impl FromRequestParts<Arc<Gateway>> for Agent {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        match parts.extensions.get() {
+            Some(Caller::Agent(agent)) => Ok(agent.clone()),
+            Some(Caller::Member { .. }) | None => Err(Problem::unauthorized()),
+        }
+    }
+}
+
 impl FromRequestParts<Arc<Gateway>> for Reader {
     type Rejection = Problem;
 
@@ -53,56 +170,11 @@ impl FromRequestParts<Arc<Gateway>> for Reader {
         parts: &mut Parts,
         gateway: &Arc<Gateway>,
     ) -> Result<Self, Problem> {
-        let key: ApiKey = bearer(parts)?
-            .parse()
-            .map_err(|_| Problem::unauthorized())?;
-        let mut conn = gateway.ledger.read().await?;
-        let valid = api_keys::find_valid(&mut conn, key.key_id()).await?;
-        drop(conn);
-        // An unknown id takes as long as a wrong secret.
-        let hash = valid.as_ref().map_or(B256::ZERO, |valid| valid.hash);
-        let matches = key.matches(&gateway.key_pepper, hash);
-        let valid = valid
-            .filter(|valid| matches && valid.kind == key.kind())
-            .ok_or_else(Problem::unauthorized)?;
-        match (valid.kind, valid.agent_id) {
-            (KeyKind::Owner, _) => Ok(Self::Owner(Owner {
-                workspace_id: valid.workspace_id,
-            })),
-            (KeyKind::Agent, Some(agent_id)) => Ok(Self::Agent(Agent {
-                workspace_id: valid.workspace_id,
-                agent_id,
-            })),
-            (KeyKind::Agent, None) | (KeyKind::Provider, _) => Err(Problem::unauthorized()),
+        if let Ok(agent) = Agent::from_request_parts(parts, gateway).await {
+            return Ok(Self::Agent(agent));
         }
-    }
-}
-
-impl FromRequestParts<Arc<Gateway>> for Owner {
-    type Rejection = Problem;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        gateway: &Arc<Gateway>,
-    ) -> Result<Self, Problem> {
-        match Reader::from_request_parts(parts, gateway).await? {
-            Reader::Owner(owner) => Ok(owner),
-            Reader::Agent(_) => Err(Problem::unauthorized()),
-        }
-    }
-}
-
-impl FromRequestParts<Arc<Gateway>> for Agent {
-    type Rejection = Problem;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        gateway: &Arc<Gateway>,
-    ) -> Result<Self, Problem> {
-        match Reader::from_request_parts(parts, gateway).await? {
-            Reader::Agent(agent) => Ok(agent),
-            Reader::Owner(_) => Err(Problem::unauthorized()),
-        }
+        let member = Member::from_request_parts(parts, gateway).await?;
+        Ok(Self::Member(member))
     }
 }
 
@@ -113,7 +185,7 @@ impl FromRequestParts<Arc<Gateway>> for Operator {
         parts: &mut Parts,
         gateway: &Arc<Gateway>,
     ) -> Result<Self, Problem> {
-        has_token(parts, &gateway.operator_token).map(|()| Self)
+        has_token(&parts.headers, &gateway.operator_token).map(|()| Self)
     }
 }
 
@@ -124,25 +196,21 @@ impl FromRequestParts<Arc<Gateway>> for Service {
         parts: &mut Parts,
         gateway: &Arc<Gateway>,
     ) -> Result<Self, Problem> {
-        has_token(parts, &gateway.service_token).map(|()| Self)
+        has_token(&parts.headers, &gateway.service_token).map(|()| Self)
     }
 }
 
-fn has_token(parts: &Parts, expected: &SecretString) -> Result<(), Problem> {
-    if same_secret(bearer(parts)?, expected) {
+fn has_token(headers: &HeaderMap, expected: &SecretString) -> Result<(), Problem> {
+    if bearer(headers).is_some_and(|token| same_secret(token, expected)) {
         Ok(())
     } else {
         Err(Problem::unauthorized())
     }
 }
 
-fn bearer(parts: &Parts) -> Result<&str, Problem> {
-    parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(Problem::unauthorized)
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim())
 }

@@ -1,4 +1,4 @@
-//! The gateway as an owner sees it: one method for each request, errors as the gateway words them.
+//! The gateway as a member of a workspace sees it: one method for each request, errors as the gateway words them.
 
 use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode, Url};
@@ -9,6 +9,7 @@ use x402_schemas::{
         ErrorBody,
         agent::PaymentView,
         base_url::BaseUrl,
+        members::{CreateMember, MemberCreated, MemberView, SetRole},
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
             ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
@@ -28,7 +29,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// `key` is an owner's, or the operator's token for creating workspaces.
+    /// `key` is a member's, or the operator's token for creating workspaces.
     pub fn new(gateway: Url, key: SecretString) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(std::time::Duration::from_secs(30))
@@ -108,6 +109,32 @@ impl Owner {
     ) -> anyhow::Result<PaymentView> {
         let path = ["payments", payment_id, "reject"];
         self.send(Method::POST, &path, Some(rejection)).await
+    }
+
+    /// `POST /members`.
+    pub async fn create_member(&self, request: &CreateMember) -> anyhow::Result<MemberCreated> {
+        self.send(Method::POST, &["members"], Some(request)).await
+    }
+
+    /// `GET /members`.
+    pub async fn members(&self) -> anyhow::Result<Vec<MemberView>> {
+        self.get(&["members"]).await
+    }
+
+    /// `GET /members/me`.
+    pub async fn me(&self) -> anyhow::Result<MemberView> {
+        self.get(&["members", "me"]).await
+    }
+
+    /// `PUT /members/{id}/role`.
+    pub async fn set_role(&self, member_id: &str, request: SetRole) -> anyhow::Result<MemberView> {
+        self.send(Method::PUT, &["members", member_id, "role"], Some(&request))
+            .await
+    }
+
+    /// `POST /members/{id}/remove`.
+    pub async fn remove_member(&self, member_id: &str) -> anyhow::Result<MemberView> {
+        self.post(&["members", member_id, "remove"]).await
     }
 
     /// `POST /agents`.
