@@ -13,6 +13,7 @@ use sqlx::SqliteConnection;
 use x402_schemas::{
     api::{
         ErrorBody,
+        keys::RotateKey,
         owner::{AgentCreated, AgentView, CreateAgent, Revoked},
     },
     policy::Policy,
@@ -20,7 +21,7 @@ use x402_schemas::{
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
     clock,
-    json::StrictJson,
+    json::{OptionalJson, StrictJson},
     problem::Problem,
 };
 
@@ -109,7 +110,7 @@ pub(crate) async fn list(
     let mut conn = gateway.ledger.read().await?;
     let mut views = Vec::new();
     for agent in agents::list(&mut conn, &member.workspace_id).await? {
-        views.push(view(&mut conn, agent, now).await?);
+        views.push(view(&gateway, &mut conn, agent, now).await?);
     }
     Ok(Json(views))
 }
@@ -135,7 +136,7 @@ pub(crate) async fn set_policy(
     standing(&mut change, &member.workspace_id, &id).await?;
     agents::set_policy(&mut change, &id, &policy).await?;
     let agent = standing(&mut change, &member.workspace_id, &id).await?;
-    let view = view(&mut change, agent, clock::now()).await?;
+    let view = view(&gateway, &mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
@@ -182,16 +183,17 @@ async fn set_paused(
     standing(&mut change, workspace_id, id).await?;
     agents::set_paused(&mut change, id, since).await?;
     let agent = standing(&mut change, workspace_id, id).await?;
-    let view = view(&mut change, agent, clock::now()).await?;
+    let view = view(gateway, &mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
 
-/// Gives an agent a new key; the old one ends at once.
-#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path),
+/// Gives an agent a new key; the keys of before end at once, or after the grace.
+#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", request_body = Option<RotateKey>, params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = AgentCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
@@ -202,15 +204,22 @@ pub(crate) async fn rotate(
     member: Member<ManagingAgents>,
     key: IdempotencyKey,
     Path(id): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&member.member_id, "POST /agents/rotate", &id, now)?;
+    let attempt = key.attempt(
+        &member.member_id,
+        "POST /agents/rotate",
+        &(&id, request),
+        now,
+    )?;
+    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
     let agent = standing(&mut change, &member.workspace_id, &id).await?;
-    api_keys::end(&mut change, Holder::Agent(&agent.id), now).await?;
+    api_keys::end(&mut change, Holder::Agent(&agent.id), end).await?;
     let key = new_key(&gateway, &mut change, &member.workspace_id, &agent.id, now).await?;
     let created = AgentCreated {
         agent_id: agent.id,
@@ -274,10 +283,13 @@ async fn new_key(
 }
 
 async fn view(
+    gateway: &Gateway,
     conn: &mut SqliteConnection,
     agent: AgentRow,
     now: Timestamp,
 ) -> Result<AgentView, LedgerError> {
+    let holder = Holder::Agent(&agent.id);
+    let last_used_at = gateway.key_uses.last_of(conn, holder).await?;
     let daily_spent = held::sum(conn, &agent.id, Span::Day, now).await?;
     let monthly_spent = held::sum(conn, &agent.id, Span::Month, now).await?;
     Ok(AgentView {
@@ -286,6 +298,7 @@ async fn view(
         policy: agent.policy,
         daily_spent,
         monthly_spent,
+        last_used_at,
         paused_at: agent.paused_at,
         revoked_at: agent.revoked_at,
     })

@@ -26,8 +26,8 @@ use crate::{
     },
     pay,
     payments::view,
-    policy::Denied,
     permissions::{Approving, Viewing},
+    policy::Denied,
     principal::{Agent, Member},
     standing::{self, Question},
 };

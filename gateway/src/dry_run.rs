@@ -22,12 +22,12 @@ use crate::{
         held::{self, Span},
         payments, quotes, workspaces,
     },
+    permissions::Viewing,
     policy::{
         Allowed, Denied,
         replay::{self, Drafted, Past, Was},
         tally::earlier,
     },
-    permissions::Viewing,
     principal::Member,
 };
 
@@ -63,7 +63,8 @@ pub(crate) async fn dry_run(
     let from = earlier(now, hours(u32::from(request.days).saturating_mul(24)));
     let mut conn = gateway.ledger.read().await?;
     let past = past(&mut conn, &gateway, &member.workspace_id, from).await?;
-    let (agents, workspace, monthly_budget) = now_standing(&mut conn, &member.workspace_id, &past).await?;
+    let (agents, workspace, monthly_budget) =
+        now_standing(&mut conn, &member.workspace_id, &past).await?;
     drop(conn);
     if let Some(agent_id) = &request.agent_id
         && !agents.contains_key(agent_id)
@@ -94,7 +95,7 @@ async fn past(
     from: Timestamp,
 ) -> Result<Vec<Past>, Problem> {
     let since = earlier(from, hours(MAX_WINDOW_HOURS.into()));
-        let payments = payments::asked_since(conn, workspace_id, since, MAX_READ).await?;
+    let payments = payments::asked_since(conn, workspace_id, since, MAX_READ).await?;
     let denials = quotes::denied_since(conn, workspace_id, from, MAX_READ).await?;
     let full = |count: usize| u32::try_from(count).is_ok_and(|count| count >= MAX_READ);
     if full(payments.len()) || full(denials.len()) {

@@ -12,6 +12,7 @@ use crate::{
     chain::Chain,
     directory::Followers,
     idempotency::AnswerCipher,
+    key_uses::KeyUses,
     ledger::Ledger,
     metrics::GatewayMetrics,
     pay::{lane::Lanes, wait::Waiters},
@@ -34,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
+    /// When each key was last used.
+    pub(crate) key_uses: KeyUses,
     /// Encrypts answers that may be asked for again.
     pub(crate) answers: AnswerCipher,
     pub(crate) operator_token: SecretString,

@@ -43,8 +43,11 @@ mod approvals;
 /// Members' side: the past against a draft policy.
 mod dry_run;
 
-/// API keys: made for whoever is to hold them.
+/// API keys: made for whoever is to hold them, replaced with a grace, ended.
 mod keys;
+
+/// When each key was last used.
+mod key_uses;
 
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;

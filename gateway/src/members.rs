@@ -11,9 +11,15 @@ use axum::{
 use sqlx::SqliteConnection;
 use x402_schemas::api::{
     ErrorBody,
+    keys::RotateKey,
     members::{CreateMember, MemberCreated, MemberView, Role, SetRole},
 };
-use x402_service::{api_key::random_id, clock, json::StrictJson, problem::Problem};
+use x402_service::{
+    api_key::random_id,
+    clock,
+    json::{OptionalJson, StrictJson},
+    problem::Problem,
+};
 
 use crate::{
     gateway::{Gateway, checked_name},
@@ -90,8 +96,11 @@ pub(crate) async fn list(
     member: Member<Viewing>,
 ) -> Result<Json<Vec<MemberView>>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let rows = members::list(&mut conn, &member.workspace_id).await?;
-    Ok(Json(rows.into_iter().map(view).collect()))
+    let mut views = Vec::new();
+    for row in members::list(&mut conn, &member.workspace_id).await? {
+        views.push(view(&gateway, &mut conn, row).await?);
+    }
+    Ok(Json(views))
 }
 
 /// The member that is asking.
@@ -106,7 +115,7 @@ pub(crate) async fn show_me(
 ) -> Result<Json<MemberView>, Problem> {
     let mut conn = gateway.ledger.read().await?;
     let row = standing(&mut conn, &member.workspace_id, &member.member_id).await?;
-    Ok(Json(view(row)))
+    Ok(Json(view(&gateway, &mut conn, row).await?))
 }
 
 /// Gives a member another role, which holds from its next request on.
@@ -132,15 +141,17 @@ pub(crate) async fn set_role(
     }
     members::set_role(&mut change, &id, request.role).await?;
     let member = standing(&mut change, &owner.workspace_id, &id).await?;
+    let view = view(&gateway, &mut change, member).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    Ok(Json(view(member)))
+    Ok(Json(view))
 }
 
-/// Gives a member a new key; the old one ends at once.
-#[utoipa::path(post, path = "/members/{id}/rotate", tag = "owner", params(("id" = String, Path),
+/// Gives a member a new key; the keys of before end at once, or after the grace.
+#[utoipa::path(post, path = "/members/{id}/rotate", tag = "owner", request_body = Option<RotateKey>, params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = MemberCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such member, or it is removed"),
@@ -151,15 +162,17 @@ pub(crate) async fn rotate(
     owner: Member<ManagingMembers>,
     key: IdempotencyKey,
     Path(id): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
-    rotate_key_of(&gateway, &owner, key, &id).await
+    rotate_key_of(&gateway, &owner, key, &id, request).await
 }
 
-/// Gives the member that is asking a new key; the old one ends at once.
-#[utoipa::path(post, path = "/members/me/rotate", tag = "owner",
+/// Gives the member that is asking a new key; the keys of before end at once, or after the grace.
+#[utoipa::path(post, path = "/members/me/rotate", tag = "owner", request_body = Option<RotateKey>,
     params(("Idempotency-Key" = Option<String>, Header, description = "With another request it is refused for a day")),
     responses(
         (status = 200, body = MemberCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
@@ -167,8 +180,9 @@ pub(crate) async fn rotate_mine(
     State(gateway): State<Arc<Gateway>>,
     member: Member<Viewing>,
     key: IdempotencyKey,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
-    rotate_key_of(&gateway, &member, key, &member.member_id).await
+    rotate_key_of(&gateway, &member, key, &member.member_id, request).await
 }
 
 async fn rotate_key_of<P>(
@@ -176,9 +190,12 @@ async fn rotate_key_of<P>(
     caller: &Member<P>,
     key: IdempotencyKey,
     id: &str,
+    request: RotateKey,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&caller.member_id, "POST /members/rotate", &id, now)?;
+    let body = (id, request);
+    let attempt = key.attempt(&caller.member_id, "POST /members/rotate", &body, now)?;
+    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(gateway, &mut change).await? {
         return Ok(answer);
@@ -186,7 +203,7 @@ async fn rotate_key_of<P>(
     let workspace_id = &caller.workspace_id;
     let member = standing(&mut change, workspace_id, id).await?;
     let holder = Holder::Member(&member.id);
-    api_keys::end(&mut change, holder, now).await?;
+    api_keys::end(&mut change, holder, end).await?;
     let kind = keys::kind_of(member.role);
     let key = keys::issue(gateway, &mut change, workspace_id, holder, kind, now).await?;
     let created = MemberCreated {
@@ -219,14 +236,15 @@ pub(crate) async fn remove(
     let mut change = gateway.ledger.write().await?;
     let member = find(&mut change, &owner.workspace_id, &id).await?;
     if member.removed_at.is_some() {
-        return Ok(Json(view(member)));
+        return Ok(Json(view(&gateway, &mut change, member).await?));
     }
     keep_an_owner(&mut change, &owner.workspace_id, &member).await?;
     members::remove(&mut change, &id, now).await?;
     api_keys::end(&mut change, Holder::Member(&id), now).await?;
     let member = find(&mut change, &owner.workspace_id, &id).await?;
+    let view = view(&gateway, &mut change, member).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    Ok(Json(view(member)))
+    Ok(Json(view))
 }
 
 /// Makes a workspace's first owner, in the change of the ledger that makes the workspace.
@@ -293,12 +311,19 @@ async fn find(
         .ok_or_else(|| Problem::not_found("member"))
 }
 
-fn view(member: MemberRow) -> MemberView {
-    MemberView {
+async fn view(
+    gateway: &Gateway,
+    conn: &mut SqliteConnection,
+    member: MemberRow,
+) -> Result<MemberView, LedgerError> {
+    let holder = Holder::Member(&member.id);
+    let last_used_at = gateway.key_uses.last_of(conn, holder).await?;
+    Ok(MemberView {
         member_id: member.id,
         name: member.name,
         role: member.role,
         created_at: member.created_at,
+        last_used_at,
         removed_at: member.removed_at,
-    }
+    })
 }

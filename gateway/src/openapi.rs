@@ -8,8 +8,8 @@ use utoipa::{
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
 use crate::{
-    agents, approvals, dry_run, members, pay, payments, proofs, providers, quote, relay, treasury,
-    workspaces,
+    agents, approvals, dry_run, keys, members, pay, payments, proofs, providers, quote, relay,
+    treasury, workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
@@ -95,6 +95,8 @@ const ERROR_CODES: [(&str, &str); 21] = [
         members::rotate,
         members::rotate_mine,
         members::remove,
+        keys::list,
+        keys::revoke,
         agents::create,
         agents::list,
         agents::set_policy,

@@ -36,6 +36,8 @@ permissions! {
     ManagingAgents: Admin,
     /// The same for providers.
     ManagingProviders: Admin,
+    /// Looks at keys of agents and providers, and ends them; an owner those of members, too.
+    ManagingKeys: Admin,
     /// Stops all agents.
     PausingWorkspace: Admin,
     /// Sets the budget and the policy of all agents together, lets a paused workspace go on.

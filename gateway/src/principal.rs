@@ -35,6 +35,7 @@ use crate::{
 pub(crate) struct Member<P> {
     pub(crate) workspace_id: String,
     pub(crate) member_id: String,
+    pub(crate) role: Role,
     permission: PhantomData<P>,
 }
 
@@ -92,7 +93,8 @@ async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>
         return Ok(None);
     };
     let mut conn = gateway.ledger.read().await?;
-    let valid = api_keys::find_valid(&mut conn, key.key_id(), clock::now()).await?;
+    let now = clock::now();
+    let valid = api_keys::find_valid(&mut conn, key.key_id(), now).await?;
     drop(conn);
     // An unknown id takes as long as a wrong secret.
     let hash = valid.as_ref().map_or(B256::ZERO, |valid| valid.hash);
@@ -100,6 +102,7 @@ async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>
     let Some(valid) = valid.filter(|_| matches) else {
         return Ok(None);
     };
+    gateway.key_uses.note(key.key_id(), now);
     let workspace_id = valid.workspace_id;
     Ok(match (key.kind(), valid.held_by) {
         (KeyKind::Owner | KeyKind::Member, HeldBy::Member { id, role }) => Some(Caller::Member {
@@ -126,30 +129,34 @@ impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
                 member_id,
                 role,
             }) => {
-                may::<P>(*role)?;
-                Ok(Self {
+                let member = Self {
                     workspace_id: workspace_id.clone(),
                     member_id: member_id.clone(),
+                    role: *role,
                     permission: PhantomData,
-                })
+                };
+                if member.role < P::LEAST {
+                    return Err(member.lacks(P::LEAST));
+                }
+                Ok(member)
             }
             Some(Caller::Agent(_)) | None => Err(Problem::unauthorized()),
         }
     }
 }
 
-fn may<P: Permission>(role: Role) -> Result<(), Problem> {
-    if role >= P::LEAST {
-        return Ok(());
+impl<P> Member<P> {
+    /// 403: it takes a greater role than the member's.
+    pub(crate) fn lacks(&self, least: Role) -> Problem {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "ROLE_REQUIRED",
+            format!(
+                "this takes the role {least} and yours is {}; ask an owner of the workspace",
+                self.role
+            ),
+        )
     }
-    Err(Problem::new(
-        StatusCode::FORBIDDEN,
-        "ROLE_REQUIRED",
-        format!(
-            "this takes the role {} and yours is {role}; ask an owner of the workspace",
-            P::LEAST
-        ),
-    ))
 }
 
 impl FromRequestParts<Arc<Gateway>> for Agent {

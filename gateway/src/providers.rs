@@ -1,6 +1,6 @@
 //! Providers: made, given a new key, revoked.
 //!
-//! A rotation or revocation answers once no verifier acts on the old key any more, so that it holds
+//! A rotation or revocation answers once every verifier acts on it, so that it holds
 //! when the caller reads the answer.
 
 use std::{collections::HashSet, sync::Arc};
@@ -16,12 +16,13 @@ use sqlx::SqliteConnection;
 use x402_schemas::api::{
     ErrorBody,
     confirmations::{Confirmations, MAX_CONFIRMATIONS},
+    keys::RotateKey,
     owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
 };
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
     clock,
-    json::StrictJson,
+    json::{OptionalJson, StrictJson},
     problem::Problem,
 };
 
@@ -86,7 +87,14 @@ pub(crate) async fn create(
             ));
         }
     }
-    let key = new_key(&gateway, &mut change, &member.workspace_id, &provider_id, now).await?;
+    let key = new_key(
+        &gateway,
+        &mut change,
+        &member.workspace_id,
+        &provider_id,
+        now,
+    )
+    .await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id,
@@ -160,11 +168,13 @@ pub(crate) async fn set_confirmations(
     Ok(Json(confirmations))
 }
 
-/// Gives a provider a new key. Answers when the old one has ended at every verifier.
-#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", params(("id" = String, Path),
+/// Gives a provider a new key. Answers when every verifier knows it, and knows when the keys of before end: at once,
+/// or after the grace.
+#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", request_body = Option<RotateKey>, params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = ProviderCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
@@ -175,9 +185,16 @@ pub(crate) async fn rotate(
     member: Member<ManagingProviders>,
     key: IdempotencyKey,
     Path(id): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&member.member_id, "POST /providers/rotate", &id, now)?;
+    let attempt = key.attempt(
+        &member.member_id,
+        "POST /providers/rotate",
+        &(&id, request),
+        now,
+    )?;
+    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
@@ -186,7 +203,7 @@ pub(crate) async fn rotate(
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
     }
-    api_keys::end(&mut change, Holder::Provider(&id), now).await?;
+    api_keys::end(&mut change, Holder::Provider(&id), end).await?;
     let key = new_key(&gateway, &mut change, &member.workspace_id, &id, now).await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
@@ -240,7 +257,15 @@ async fn new_key(
     now: Timestamp,
 ) -> Result<ApiKey, LedgerError> {
     let holder = Holder::Provider(provider_id);
-    keys::issue(gateway, change, workspace_id, holder, KeyKind::Provider, now).await
+    keys::issue(
+        gateway,
+        change,
+        workspace_id,
+        holder,
+        KeyKind::Provider,
+        now,
+    )
+    .await
 }
 
 fn check_payees(payees: &[Payee]) -> Result<(), Problem> {

@@ -15,8 +15,8 @@ use x402_service::{
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, gateway::Gateway, members, openapi, pay, payments, principal, proofs,
-    providers, quote, relay, treasury, verify, workspaces,
+    agents, approvals, directory, dry_run, gateway::Gateway, keys, members, openapi, pay, payments,
+    principal, proofs, providers, quote, relay, treasury, verify, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 41] = [
+pub(crate) const ALL: [&str; 43] = [
     "/quote",
     "/pay",
     "/payments",
@@ -47,6 +47,8 @@ pub(crate) const ALL: [&str; 41] = [
     "/members/{id}/role",
     "/members/{id}/rotate",
     "/members/{id}/remove",
+    "/keys",
+    "/keys/{id}/revoke",
     "/agents",
     "/agents/{id}/policy",
     "/agents/{id}/pause",
@@ -125,6 +127,8 @@ fn of_members() -> Router<Arc<Gateway>> {
         .route("/members/{id}/role", put(members::set_role))
         .route("/members/{id}/rotate", post(members::rotate))
         .route("/members/{id}/remove", post(members::remove))
+        .route("/keys", get(keys::list))
+        .route("/keys/{id}/revoke", post(keys::revoke))
 }
 
 fn handed_on() -> Router<Arc<Gateway>> {

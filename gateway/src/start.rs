@@ -25,6 +25,7 @@ use crate::{
     directory::{FULL_LEASE, Followers},
     gateway::{Gateway, MAX_SENDING},
     idempotency::AnswerCipher,
+    key_uses::KeyUses,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
     metrics::GatewayMetrics,
     proofs::{Proofs, ProofsError},
@@ -135,10 +136,18 @@ pub async fn start(
     }
 
     let router = routes::routes(Arc::clone(&gateway));
-    tasks.spawn(
-        "gateway http",
-        serve::serve(listener, router, tasks.stop_token()),
-    );
+    let stop = tasks.stop_token();
+    let serving = Arc::clone(&gateway);
+    tasks.spawn("gateway http", async move {
+        let served = serve::serve(listener, router, stop).await;
+        serving.key_uses.write(&serving.ledger).await;
+        served
+    });
+    let writing = Arc::clone(&gateway);
+    tasks.spawn("gateway key uses", async move {
+        writing.write_key_uses().await;
+        Ok::<(), std::convert::Infallible>(())
+    });
     let follower = Follower {
         gateway: Arc::clone(&gateway),
         index,
@@ -272,6 +281,7 @@ async fn assemble(
         network,
         key_pepper: seed.key_pepper()?,
         provider_key_pepper: seed.provider_key_pepper()?,
+        key_uses: KeyUses::default(),
         answers: AnswerCipher::of(&seed)?,
         operator_token: config.operator_token.clone(),
         service_token: config.service_token.clone(),

@@ -76,7 +76,12 @@ pub(crate) async fn attach(
     StrictJson(request): StrictJson<AttachTreasury>,
 ) -> Result<Json<TreasuryView>, AttachError> {
     let token = gateway.chain.token();
-    let hash = attachment_hash(&member.workspace_id, request.address, gateway.network, token);
+    let hash = attachment_hash(
+        &member.workspace_id,
+        request.address,
+        gateway.network,
+        token,
+    );
     let signer = Signature::from_raw(&request.signature)
         .and_then(|signature| signature.recover_address_from_prehash(&hash))
         .map_err(|_| AttachError::WrongSignature)?;

@@ -9,6 +9,7 @@ use x402_schemas::{
         ErrorBody,
         agent::PaymentView,
         base_url::BaseUrl,
+        keys::{KeyView, RotateKey},
         members::{CreateMember, MemberCreated, MemberView, SetRole},
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
@@ -132,6 +133,26 @@ impl Owner {
             .await
     }
 
+    /// `POST /members/{id}/rotate`.
+    pub async fn rotate_member(
+        &self,
+        member_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<MemberCreated> {
+        let path = ["members", member_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
+    }
+
+    /// `GET /keys`.
+    pub async fn keys(&self) -> anyhow::Result<Vec<KeyView>> {
+        self.get(&["keys"]).await
+    }
+
+    /// `POST /keys/{id}/revoke`.
+    pub async fn revoke_key(&self, key_id: &str) -> anyhow::Result<Revoked> {
+        self.post(&["keys", key_id, "revoke"]).await
+    }
+
     /// `POST /members/{id}/remove`.
     pub async fn remove_member(&self, member_id: &str) -> anyhow::Result<MemberView> {
         self.post(&["members", member_id, "remove"]).await
@@ -164,8 +185,13 @@ impl Owner {
     }
 
     /// `POST /agents/{id}/rotate`.
-    pub async fn rotate_agent(&self, agent_id: &str) -> anyhow::Result<AgentCreated> {
-        self.post(&["agents", agent_id, "rotate"]).await
+    pub async fn rotate_agent(
+        &self,
+        agent_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<AgentCreated> {
+        let path = ["agents", agent_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
     }
 
     /// `POST /agents/{id}/revoke`.
@@ -187,8 +213,13 @@ impl Owner {
     }
 
     /// `POST /providers/{id}/rotate`.
-    pub async fn rotate_provider(&self, provider_id: &str) -> anyhow::Result<ProviderCreated> {
-        self.post(&["providers", provider_id, "rotate"]).await
+    pub async fn rotate_provider(
+        &self,
+        provider_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<ProviderCreated> {
+        let path = ["providers", provider_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
     }
 
     /// `POST /providers/{id}/revoke`.

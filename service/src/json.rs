@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
@@ -13,6 +13,10 @@ use crate::problem::Problem;
 /// A body of type `T`, or a 4xx that says what is wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub struct StrictJson<T>(pub T);
+
+/// A body of type `T`, or none, which is like an empty `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub T);
 
 /// A query string of type `T`, or a 400 that says what is wrong with it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for StrictJson<T> {
             Ok(Json(read)) => Ok(Self(read)),
             Err(rejection) => Err(Problem::invalid(rejection.body_text())),
         }
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let StrictJson(read) = StrictJson::from_request(request, state).await?;
+        Ok(Self(read))
     }
 }
 

@@ -111,6 +111,95 @@ pub(crate) async fn find_valid(
     .transpose()
 }
 
+/// A valid key as its workspace sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyRow {
+    pub(crate) key_id: String,
+    pub(crate) holder_id: String,
+    pub(crate) is_members: bool,
+    pub(crate) is_providers: bool,
+    pub(crate) created_at: Timestamp,
+    /// In milliseconds, as last written.
+    pub(crate) last_used_at: Option<i64>,
+    pub(crate) ends_at: Option<Timestamp>,
+}
+
+type ValidRow = (String, String, bool, bool, i64, Option<i64>, Option<i64>);
+
+/// The workspace's valid keys, oldest first.
+pub(crate) async fn valid_of(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    now: Timestamp,
+) -> Result<Vec<KeyRow>, LedgerError> {
+    let rows: Vec<ValidRow> = sqlx::query_as(
+        "SELECT key_id, holder_id, member_id IS NOT NULL, provider_id IS NOT NULL, created_at, last_used_at, ended_at \
+         FROM api_keys WHERE workspace_id = ? AND (ended_at IS NULL OR ended_at > ?) ORDER BY created_at, key_id",
+    )
+    .bind(workspace_id)
+    .bind(now.as_millisecond())
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(
+            |(key_id, holder_id, is_members, is_providers, created_at, last_used_at, ended_at)| {
+                Ok(KeyRow {
+                    key_id,
+                    holder_id,
+                    is_members,
+                    is_providers,
+                    created_at: columns::time(created_at)?,
+                    last_used_at,
+                    ends_at: ended_at.map(columns::time).transpose()?,
+                })
+            },
+        )
+        .collect()
+}
+
+/// Each key that a holder has had, and when it was last used, in milliseconds.
+pub(crate) async fn uses(
+    conn: &mut SqliteConnection,
+    holder: Holder<'_>,
+) -> Result<Vec<(String, Option<i64>)>, LedgerError> {
+    Ok(
+        sqlx::query_as("SELECT key_id, last_used_at FROM api_keys WHERE holder_id = ?")
+            .bind(holder.id())
+            .fetch_all(conn)
+            .await?,
+    )
+}
+
+/// Writes when a key was last used, unless a later use is written.
+pub(crate) async fn set_last_used(
+    conn: &mut SqliteConnection,
+    key_id: &str,
+    at: i64,
+) -> Result<(), LedgerError> {
+    sqlx::query(
+        "UPDATE api_keys SET last_used_at = ?1 WHERE key_id = ?2 AND coalesce(last_used_at, 0) < ?1",
+    )
+    .bind(at)
+    .bind(key_id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends one key.
+pub(crate) async fn end_one(
+    conn: &mut SqliteConnection,
+    key_id: &str,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE api_keys SET ended_at = ? WHERE key_id = ?")
+        .bind(now.as_millisecond())
+        .bind(key_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Ends every key of a holder at `end`, unless it ends sooner by itself.
 pub(crate) async fn end(
     conn: &mut SqliteConnection,
@@ -127,17 +216,22 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Valid keys of providers: (provider, key id, hash).
+/// Valid keys of providers: (provider, key id, hash, when it ends by itself).
 pub(crate) async fn of_providers(
     conn: &mut SqliteConnection,
-) -> Result<Vec<(String, String, B256)>, LedgerError> {
-    let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT provider_id, key_id, hash FROM api_keys \
-         WHERE provider_id IS NOT NULL AND ended_at IS NULL ORDER BY provider_id, key_id",
+    now: Timestamp,
+) -> Result<Vec<(String, String, B256, Option<Timestamp>)>, LedgerError> {
+    let rows: Vec<(String, String, Vec<u8>, Option<i64>)> = sqlx::query_as(
+        "SELECT provider_id, key_id, hash, ended_at FROM api_keys \
+         WHERE provider_id IS NOT NULL AND (ended_at IS NULL OR ended_at > ?) ORDER BY provider_id, key_id",
     )
+    .bind(now.as_millisecond())
     .fetch_all(conn)
     .await?;
     rows.into_iter()
-        .map(|(provider, key_id, hash)| Ok((provider, key_id, columns::hash(&hash)?)))
+        .map(|(provider, key_id, hash, ended_at)| {
+            let ends_at = ended_at.map(columns::time).transpose()?;
+            Ok((provider, key_id, columns::hash(&hash)?, ends_at))
+        })
         .collect()
 }

@@ -36,6 +36,7 @@ use crate::{
     directory::{FULL_LEASE, Followers},
     gateway::Gateway,
     idempotency::{AnswerCipher, IdempotencyKey},
+    key_uses::KeyUses,
     ledger::Ledger,
     metrics::GatewayMetrics,
     pay::{
@@ -84,6 +85,7 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            key_uses: KeyUses::default(),
             answers: AnswerCipher::of(&seed).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),

@@ -3,6 +3,7 @@
 use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
+use x402_schemas::api::keys::RotateKey;
 
 use crate::owner::Owner;
 
@@ -19,6 +20,22 @@ pub(crate) struct OwnerArgs {
     /// A member's key, `x402_owner_…` or `x402_member_…`. What it may do is its member's role.
     #[arg(long, env = "X402_OWNER_KEY", hide_env_values = true)]
     owner_key: SecretString,
+}
+
+/// How long a replaced key goes on.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct GraceArgs {
+    /// Seconds for which the keys of before go on; at most a day.
+    #[arg(long, default_value_t = 0)]
+    grace_seconds: u32,
+}
+
+impl From<GraceArgs> for RotateKey {
+    fn from(args: GraceArgs) -> Self {
+        Self {
+            grace_seconds: args.grace_seconds,
+        }
+    }
 }
 
 impl OwnerArgs {

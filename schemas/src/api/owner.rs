@@ -131,6 +131,10 @@ pub struct AgentView {
     /// Spent and reserved in this UTC month.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_spent: Amount,
+    /// When a key of its was last used, a minute or so behind after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_used_at: Option<Timestamp>,
     /// Since when it is paused, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
