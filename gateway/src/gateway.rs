@@ -18,6 +18,7 @@ use crate::{
     pay::{lane::Lanes, wait::Waiters},
     proofs::Proofs,
     seed::Seed,
+    sessions::Sessions,
     verify::Verifier,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
+    /// Signs and reads members' sessions.
+    pub(crate) sessions: Sessions,
     /// When each key was last used.
     pub(crate) key_uses: KeyUses,
     /// Encrypts answers that may be asked for again.

@@ -25,6 +25,9 @@ mod workspaces;
 /// Members' side: who else is one, in which role.
 mod members;
 
+/// Members' side: a key in, a token for a quarter of an hour out.
+mod sessions;
+
 /// Members' side: agents, their policies and keys.
 mod agents;
 

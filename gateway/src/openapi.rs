@@ -9,11 +9,11 @@ use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
 use crate::{
     agents, approvals, dry_run, keys, members, pay, payments, proofs, providers, quote, relay,
-    treasury, workspaces,
+    sessions, treasury, workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 21] = [
+const ERROR_CODES: [(&str, &str); 22] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -31,6 +31,7 @@ const ERROR_CODES: [(&str, &str); 21] = [
         "ROLE_REQUIRED",
         "your role does not allow it; the message says which does",
     ),
+    ("KEY_REQUIRED", "a session makes no session; send the key"),
     ("LAST_OWNER", "a workspace keeps an owner who can act"),
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
@@ -95,6 +96,7 @@ const ERROR_CODES: [(&str, &str); 21] = [
         members::rotate,
         members::rotate_mine,
         members::remove,
+        sessions::create,
         keys::list,
         keys::revoke,
         agents::create,
@@ -131,7 +133,7 @@ impl Modify for Keys {
             ("agent", "x402_agent_…, from POST /agents"),
             (
                 "owner",
-                "x402_owner_… or x402_member_…, from POST /workspaces or POST /members; what it may do is its member's role",
+                "x402_owner_… or x402_member_…, from POST /workspaces or POST /members, or a session's token from POST /sessions; what it may do is its member's role",
             ),
             (
                 "operator",

@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
 use x402_schemas::api::members::Role;
 use x402_service::{
@@ -25,9 +26,10 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
-        api_keys::{self, HeldBy},
+        api_keys::{self, HeldBy, ValidKey},
     },
     permissions::{Permission, Viewing},
+    sessions::Session,
 };
 
 /// A member of a workspace who may do what `P` is.
@@ -37,6 +39,15 @@ pub(crate) struct Member<P> {
     pub(crate) member_id: String,
     pub(crate) role: Role,
     permission: PhantomData<P>,
+}
+
+/// A member who asks with the key itself, not with a session.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyHolder {
+    pub(crate) workspace_id: String,
+    pub(crate) member_id: String,
+    pub(crate) role: Role,
+    pub(crate) key_id: String,
 }
 
 /// An agent of a workspace.
@@ -64,12 +75,21 @@ pub(crate) struct Service;
 /// Whose valid key a request came with.
 #[derive(Clone, Debug)]
 enum Caller {
-    Member {
-        workspace_id: String,
-        member_id: String,
-        role: Role,
-    },
+    Member { holder: KeyHolder, by: Bearer },
     Agent(Agent),
+}
+
+/// What a member sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bearer {
+    Key,
+    Session,
+}
+
+/// What a request came with, before anybody knows whether it is valid.
+enum Presented {
+    Key(ApiKey),
+    Session(Session),
 }
 
 /// Finds out once for each request who is asking, before any of it is read.
@@ -89,34 +109,75 @@ pub(crate) async fn identify(
 }
 
 async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>, LedgerError> {
-    let Some(key) = bearer(headers).and_then(|token| token.parse::<ApiKey>().ok()) else {
+    let now = clock::now();
+    let Some(presented) = bearer(headers).and_then(|token| read(gateway, token, now)) else {
         return Ok(None);
     };
+    let key_id = match &presented {
+        Presented::Key(key) => key.key_id(),
+        Presented::Session(session) => &session.key_id,
+    };
     let mut conn = gateway.ledger.read().await?;
-    let now = clock::now();
-    let valid = api_keys::find_valid(&mut conn, key.key_id(), now).await?;
+    let valid = api_keys::find_valid(&mut conn, key_id, now).await?;
     drop(conn);
+    let caller = match &presented {
+        Presented::Key(key) => of_key(gateway, key, valid),
+        Presented::Session(session) => of_session(session, valid),
+    };
+    if caller.is_some() {
+        gateway.key_uses.note(key_id, now);
+    }
+    Ok(caller)
+}
+
+fn read(gateway: &Gateway, token: &str, now: Timestamp) -> Option<Presented> {
+    if let Ok(key) = token.parse() {
+        return Some(Presented::Key(key));
+    }
+    gateway.sessions.read(token, now).map(Presented::Session)
+}
+
+/// Whose this key is, by what the ledger has under its id.
+fn of_key(gateway: &Gateway, key: &ApiKey, valid: Option<ValidKey>) -> Option<Caller> {
     // An unknown id takes as long as a wrong secret.
     let hash = valid.as_ref().map_or(B256::ZERO, |valid| valid.hash);
     let matches = key.matches(&gateway.key_pepper, hash);
-    let Some(valid) = valid.filter(|_| matches) else {
-        return Ok(None);
-    };
-    gateway.key_uses.note(key.key_id(), now);
-    let workspace_id = valid.workspace_id;
-    Ok(match (key.kind(), valid.held_by) {
-        (KeyKind::Owner | KeyKind::Member, HeldBy::Member { id, role }) => Some(Caller::Member {
-            workspace_id,
-            member_id: id,
-            role,
-        }),
+    let valid = valid.filter(|_| matches)?;
+    match (key.kind(), valid.held_by) {
+        (KeyKind::Owner | KeyKind::Member, HeldBy::Member { id, role }) => {
+            let holder = KeyHolder {
+                workspace_id: valid.workspace_id,
+                member_id: id,
+                role,
+                key_id: key.key_id().to_owned(),
+            };
+            let by = Bearer::Key;
+            Some(Caller::Member { holder, by })
+        }
         (KeyKind::Agent, HeldBy::Agent(agent_id)) => Some(Caller::Agent(Agent {
-            workspace_id,
+            workspace_id: valid.workspace_id,
             agent_id,
         })),
         // Providers ask the verifier.
         (KeyKind::Owner | KeyKind::Member | KeyKind::Agent | KeyKind::Provider, _) => None,
-    })
+    }
+}
+
+/// Whose this session is, if the key that it came from is still its member's.
+fn of_session(session: &Session, valid: Option<ValidKey>) -> Option<Caller> {
+    let valid = valid?;
+    let HeldBy::Member { id, role } = valid.held_by else {
+        return None;
+    };
+    let is_of = id == session.sub && valid.workspace_id == session.workspace_id;
+    let holder = KeyHolder {
+        workspace_id: valid.workspace_id,
+        member_id: id,
+        role,
+        key_id: session.key_id.clone(),
+    };
+    let by = Bearer::Session;
+    is_of.then_some(Caller::Member { holder, by })
 }
 
 impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
@@ -124,15 +185,11 @@ impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
         match parts.extensions.get() {
-            Some(Caller::Member {
-                workspace_id,
-                member_id,
-                role,
-            }) => {
+            Some(Caller::Member { holder, .. }) => {
                 let member = Self {
-                    workspace_id: workspace_id.clone(),
-                    member_id: member_id.clone(),
-                    role: *role,
+                    workspace_id: holder.workspace_id.clone(),
+                    member_id: holder.member_id.clone(),
+                    role: holder.role,
                     permission: PhantomData,
                 };
                 if member.role < P::LEAST {
@@ -156,6 +213,22 @@ impl<P> Member<P> {
                 self.role
             ),
         )
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for KeyHolder {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        match parts.extensions.get() {
+            Some(Caller::Member { holder, by }) if *by == Bearer::Key => Ok(holder.clone()),
+            Some(Caller::Member { .. }) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "KEY_REQUIRED",
+                "a session makes no session; send the member's key",
+            )),
+            Some(Caller::Agent(_)) | None => Err(Problem::unauthorized()),
+        }
     }
 }
 

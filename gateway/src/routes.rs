@@ -16,7 +16,7 @@ use x402_service::{
 
 use crate::{
     agents, approvals, directory, dry_run, gateway::Gateway, keys, members, openapi, pay, payments,
-    principal, proofs, providers, quote, relay, treasury, verify, workspaces,
+    principal, proofs, providers, quote, relay, sessions, treasury, verify, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 43] = [
+pub(crate) const ALL: [&str; 44] = [
     "/quote",
     "/pay",
     "/payments",
@@ -47,6 +47,7 @@ pub(crate) const ALL: [&str; 43] = [
     "/members/{id}/role",
     "/members/{id}/rotate",
     "/members/{id}/remove",
+    "/sessions",
     "/keys",
     "/keys/{id}/revoke",
     "/agents",
@@ -127,6 +128,7 @@ fn of_members() -> Router<Arc<Gateway>> {
         .route("/members/{id}/role", put(members::set_role))
         .route("/members/{id}/rotate", post(members::rotate))
         .route("/members/{id}/remove", post(members::remove))
+        .route("/sessions", post(sessions::create))
         .route("/keys", get(keys::list))
         .route("/keys/{id}/revoke", post(keys::revoke))
 }

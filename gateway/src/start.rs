@@ -31,6 +31,7 @@ use crate::{
     proofs::{Proofs, ProofsError},
     routes,
     seed::{Seed, SeedError},
+    sessions::Sessions,
     settle::{Follower, recover},
     verify::Verifier,
 };
@@ -281,6 +282,7 @@ async fn assemble(
         network,
         key_pepper: seed.key_pepper()?,
         provider_key_pepper: seed.provider_key_pepper()?,
+        sessions: Sessions::of(&seed, &config.issuer())?,
         key_uses: KeyUses::default(),
         answers: AnswerCipher::of(&seed)?,
         operator_token: config.operator_token.clone(),

@@ -7,9 +7,12 @@ mod directory;
 mod documents;
 mod idempotency;
 mod issued;
+mod keys;
 mod ledger;
 mod limits;
+mod members;
 mod policies;
+mod sessions;
 mod tenancy;
 
 use std::sync::Arc;
@@ -48,6 +51,7 @@ use crate::{
     proofs::Proofs,
     routes,
     seed::Seed,
+    sessions::Sessions,
 };
 
 const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -68,7 +72,7 @@ struct Tenant {
     key: String,
 }
 
-/// An agent's id and key.
+/// An agent's or a member's id and key.
 struct AgentKey {
     id: String,
     key: String,
@@ -85,6 +89,7 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            sessions: Sessions::of(&seed, "http://gateway.test").unwrap(),
             key_uses: KeyUses::default(),
             answers: AnswerCipher::of(&seed).unwrap(),
             operator_token: SecretString::from(OPERATOR),
@@ -158,6 +163,24 @@ impl House {
             id: text(&body, "agentId"),
             key: text(&body, "apiKey"),
         }
+    }
+
+    /// Makes a member of that role; its id and key.
+    async fn member(&self, owner: &Tenant, role: &str) -> AgentKey {
+        let body = json!({"name": role, "role": role});
+        let (status, body) = self.send("POST", "/members", &owner.key, body).await;
+        assert_eq!(status, 201, "{body}");
+        AgentKey {
+            id: text(&body, "memberId"),
+            key: text(&body, "apiKey"),
+        }
+    }
+
+    /// A session of whoever has this key.
+    async fn session(&self, key: &str) -> String {
+        let (status, body) = self.send("POST", "/sessions", key, Value::Null).await;
+        assert_eq!(status, 201, "{body}");
+        text(&body, "token")
     }
 
     async fn provider(&self, owner: &Tenant, payee: &str) -> (u16, Value) {

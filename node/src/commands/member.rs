@@ -76,8 +76,8 @@ pub(crate) async fn run(command: MemberCommand) -> anyhow::Result<()> {
             grace,
             owner,
         } => {
-            let rotated = owner.connect()?.rotate_member(&member_id, grace.into());
-            say_json(&rotated.await?)
+            let owner = owner.connect()?;
+            say_json(&owner.rotate_member(&member_id, grace.into()).await?)
         }
         MemberCommand::Remove { member_id, owner } => {
             say_json(&owner.connect()?.remove_member(&member_id).await?)

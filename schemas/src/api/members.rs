@@ -114,6 +114,32 @@ pub struct MemberView {
     pub removed_at: Option<Timestamp>,
 }
 
+/// Answer to `POST /sessions`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCreated {
+    /// A bearer like the member's key, at every route but this one.
+    pub token: String,
+    /// When it ends, if neither the key nor the membership ends before.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Timestamp,
+    /// Whose it is.
+    pub member_id: String,
+    /// What the member may do now.
+    pub role: Role,
+}
+
+impl fmt::Debug for SessionCreated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionCreated")
+            .field("expires_at", &self.expires_at)
+            .field("member_id", &self.member_id)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
