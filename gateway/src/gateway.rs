@@ -14,6 +14,7 @@ use crate::{
     idempotency::AnswerCipher,
     key_uses::KeyUses,
     ledger::Ledger,
+    limits::Limits,
     metrics::GatewayMetrics,
     pay::{lane::Lanes, wait::Waiters},
     proofs::Proofs,
@@ -36,6 +37,8 @@ pub(crate) struct Gateway {
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
+    /// What each key and each address may ask.
+    pub(crate) limits: Limits,
     /// Signs and reads members' sessions.
     pub(crate) sessions: Sessions,
     /// When each key was last used.

@@ -13,6 +13,9 @@ pub mod routes;
 /// Who is asking, from the `Authorization` header.
 mod principal;
 
+/// How much each key, and each address without one, may ask.
+mod limits;
+
 /// Who may do what in a workspace: the one table.
 mod permissions;
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 22] = [
+const ERROR_CODES: [(&str, &str); 23] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -44,6 +44,10 @@ const ERROR_CODES: [(&str, &str); 22] = [
     (
         "IDEMPOTENCY_KEY_REUSED",
         "the Idempotency-Key was used for another request",
+    ),
+    (
+        "TOO_MANY_REQUESTS",
+        "this key, or this address without one, asks too much; Retry-After and X-RateLimit-… tell when to come back",
     ),
     ("TOO_MANY", "a bound of the workspace is reached"),
     (

@@ -74,14 +74,17 @@ pub(crate) struct Service;
 
 /// Whose valid key a request came with.
 #[derive(Clone, Debug)]
-enum Caller {
+pub(crate) enum Caller {
     Member { holder: KeyHolder, by: Bearer },
-    Agent(Agent),
+    Agent { agent: Agent, key_id: String },
+    Provider { key_id: String },
+    Operator,
+    Service,
 }
 
 /// What a member sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bearer {
+pub(crate) enum Bearer {
     Key,
     Session,
 }
@@ -109,8 +112,17 @@ pub(crate) async fn identify(
 }
 
 async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>, LedgerError> {
+    let Some(token) = bearer(headers) else {
+        return Ok(None);
+    };
+    if same_secret(token, &gateway.service_token) {
+        return Ok(Some(Caller::Service));
+    }
+    if same_secret(token, &gateway.operator_token) {
+        return Ok(Some(Caller::Operator));
+    }
     let now = clock::now();
-    let Some(presented) = bearer(headers).and_then(|token| read(gateway, token, now)) else {
+    let Some(presented) = read(gateway, token, now) else {
         return Ok(None);
     };
     let key_id = match &presented {
@@ -141,24 +153,33 @@ fn read(gateway: &Gateway, token: &str, now: Timestamp) -> Option<Presented> {
 fn of_key(gateway: &Gateway, key: &ApiKey, valid: Option<ValidKey>) -> Option<Caller> {
     // An unknown id takes as long as a wrong secret.
     let hash = valid.as_ref().map_or(B256::ZERO, |valid| valid.hash);
-    let matches = key.matches(&gateway.key_pepper, hash);
+    let pepper = match key.kind() {
+        KeyKind::Owner | KeyKind::Member | KeyKind::Agent => &gateway.key_pepper,
+        KeyKind::Provider => &gateway.provider_key_pepper,
+    };
+    let matches = key.matches(pepper, hash);
     let valid = valid.filter(|_| matches)?;
+    let key_id = key.key_id().to_owned();
     match (key.kind(), valid.held_by) {
         (KeyKind::Owner | KeyKind::Member, HeldBy::Member { id, role }) => {
             let holder = KeyHolder {
                 workspace_id: valid.workspace_id,
                 member_id: id,
                 role,
-                key_id: key.key_id().to_owned(),
+                key_id,
             };
             let by = Bearer::Key;
             Some(Caller::Member { holder, by })
         }
-        (KeyKind::Agent, HeldBy::Agent(agent_id)) => Some(Caller::Agent(Agent {
-            workspace_id: valid.workspace_id,
-            agent_id,
-        })),
-        // Providers ask the verifier.
+        (KeyKind::Agent, HeldBy::Agent(agent_id)) => {
+            let agent = Agent {
+                workspace_id: valid.workspace_id,
+                agent_id,
+            };
+            Some(Caller::Agent { agent, key_id })
+        }
+        // What it may ask is the verifier's matter.
+        (KeyKind::Provider, HeldBy::Provider) => Some(Caller::Provider { key_id }),
         (KeyKind::Owner | KeyKind::Member | KeyKind::Agent | KeyKind::Provider, _) => None,
     }
 }
@@ -180,6 +201,18 @@ fn of_session(session: &Session, valid: Option<ValidKey>) -> Option<Caller> {
     is_of.then_some(Caller::Member { holder, by })
 }
 
+impl Caller {
+    /// The key that it asks with; a token of the settings is like one. Our own services are not counted.
+    pub(crate) fn counted_key(&self) -> Option<&str> {
+        match self {
+            Self::Member { holder, .. } => Some(&holder.key_id),
+            Self::Agent { key_id, .. } | Self::Provider { key_id } => Some(key_id),
+            Self::Operator => Some("operator"),
+            Self::Service => None,
+        }
+    }
+}
+
 impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
     type Rejection = Problem;
 
@@ -197,7 +230,7 @@ impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
                 }
                 Ok(member)
             }
-            Some(Caller::Agent(_)) | None => Err(Problem::unauthorized()),
+            _ => Err(Problem::unauthorized()),
         }
     }
 }
@@ -227,7 +260,7 @@ impl FromRequestParts<Arc<Gateway>> for KeyHolder {
                 "KEY_REQUIRED",
                 "a session makes no session; send the member's key",
             )),
-            Some(Caller::Agent(_)) | None => Err(Problem::unauthorized()),
+            _ => Err(Problem::unauthorized()),
         }
     }
 }
@@ -237,8 +270,8 @@ impl FromRequestParts<Arc<Gateway>> for Agent {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
         match parts.extensions.get() {
-            Some(Caller::Agent(agent)) => Ok(agent.clone()),
-            Some(Caller::Member { .. }) | None => Err(Problem::unauthorized()),
+            Some(Caller::Agent { agent, .. }) => Ok(agent.clone()),
+            _ => Err(Problem::unauthorized()),
         }
     }
 }

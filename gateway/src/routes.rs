@@ -15,8 +15,8 @@ use x402_service::{
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, gateway::Gateway, keys, members, openapi, pay, payments,
-    principal, proofs, providers, quote, relay, sessions, treasury, verify, workspaces,
+    agents, approvals, directory, dry_run, gateway::Gateway, keys, limits, members, openapi, pay,
+    payments, principal, proofs, providers, quote, relay, sessions, treasury, verify, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -116,8 +116,12 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/docs", get(docs::page))
         .with_state(Arc::clone(&gateway));
     let identify = middleware::from_fn_with_state(Arc::clone(&gateway), principal::identify);
+    let admit = middleware::from_fn_with_state(Arc::clone(&gateway), limits::admit);
     let count = middleware::from_fn_with_state(gateway, count);
-    with_limits(routes, LIMITS).layer(identify).layer(count)
+    with_limits(routes, LIMITS)
+        .layer(admit)
+        .layer(identify)
+        .layer(count)
 }
 
 fn of_members() -> Router<Arc<Gateway>> {

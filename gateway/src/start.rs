@@ -27,6 +27,7 @@ use crate::{
     idempotency::AnswerCipher,
     key_uses::KeyUses,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
+    limits::{Limits, Terms},
     metrics::GatewayMetrics,
     proofs::{Proofs, ProofsError},
     routes,
@@ -139,8 +140,9 @@ pub async fn start(
     let router = routes::routes(Arc::clone(&gateway));
     let stop = tasks.stop_token();
     let serving = Arc::clone(&gateway);
+    let connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
     tasks.spawn("gateway http", async move {
-        let served = serve::serve(listener, router, stop).await;
+        let served = serve::serve_at_most(connections, listener, router, stop).await;
         serving.key_uses.write(&serving.ledger).await;
         served
     });
@@ -282,6 +284,10 @@ async fn assemble(
         network,
         key_pepper: seed.key_pepper()?,
         provider_key_pepper: seed.provider_key_pepper()?,
+        limits: Limits::of(Terms {
+            per_minute: config.key_rate_per_minute,
+            concurrent: usize::try_from(config.key_concurrency).unwrap_or(usize::MAX),
+        }),
         sessions: Sessions::of(&seed, &config.issuer())?,
         key_uses: KeyUses::default(),
         answers: AnswerCipher::of(&seed)?,

@@ -102,6 +102,7 @@ async fn a_workspace_keeps_an_owner() {
     // An admin in the house does not help.
     let tenant = Tenant {
         workspace_id: owner.workspace_id,
+        member_id: second.id.clone(),
         key: second.key,
     };
     house.member(&tenant, "admin").await;

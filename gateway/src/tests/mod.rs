@@ -12,6 +12,7 @@ mod ledger;
 mod limits;
 mod members;
 mod policies;
+mod rates;
 mod sessions;
 mod tenancy;
 
@@ -41,6 +42,7 @@ use crate::{
     idempotency::{AnswerCipher, IdempotencyKey},
     key_uses::KeyUses,
     ledger::Ledger,
+    limits::{Limits, Terms},
     metrics::GatewayMetrics,
     pay::{
         lane::Lanes,
@@ -66,9 +68,10 @@ struct House {
     folder: TempDir,
 }
 
-/// A workspace's id and its owner's key.
+/// A workspace's id, and its owner's id and key.
 struct Tenant {
     workspace_id: String,
+    member_id: String,
     key: String,
 }
 
@@ -80,6 +83,15 @@ struct AgentKey {
 
 impl House {
     async fn new() -> Self {
+        Self::within(Terms {
+            per_minute: std::num::NonZeroU32::MAX,
+            concurrent: 1_000,
+        })
+        .await
+    }
+
+    /// A gateway whose keys and addresses may ask so much.
+    async fn within(terms: Terms) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).await.unwrap();
         let seed = Seed::from_bytes(&B256::repeat_byte(7));
@@ -89,6 +101,7 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            limits: Limits::of(terms),
             sessions: Sessions::of(&seed, "http://gateway.test").unwrap(),
             key_uses: KeyUses::default(),
             answers: AnswerCipher::of(&seed).unwrap(),
@@ -148,6 +161,7 @@ impl House {
         assert_eq!(status, 201, "{body}");
         Tenant {
             workspace_id: text(&body, "workspaceId"),
+            member_id: text(&body, "memberId"),
             key: text(&body, "apiKey"),
         }
     }

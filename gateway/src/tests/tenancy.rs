@@ -48,7 +48,6 @@ const WELCOME: [(&str, &str, Option<Role>, &[&str]); 42] = {
         ("POST", "/proof-keys/rotate", None, &["operator"]),
         ("GET", "/internal/directory", None, &["service"]),
         ("GET", "/internal/proofs", None, &["service"]),
-        // Ends the asker's own key: asked last, each with a key of its own.
         ("POST", "/members/me/rotate", Some(Viewer), &[]),
     ]
 };
@@ -101,8 +100,14 @@ async fn every_route_refuses_every_wrong_principal() {
     ];
     for (method, pattern, least, welcome) in WELCOME {
         let path = pattern.replace("{id}", "some_1");
+        // Nobody's key ends here before it has been asked with.
+        let body = if pattern == "/members/me/rotate" {
+            json!({"graceSeconds": 60})
+        } else {
+            Value::Null
+        };
         for (name, key) in others {
-            let (status, body) = house.send(method, &path, key, Value::Null).await;
+            let (status, body) = house.send(method, &path, key, body.clone()).await;
             let refused = (status, body["error"].as_str()) == (401, Some("UNAUTHORIZED"));
             assert_eq!(
                 refused,
@@ -111,7 +116,7 @@ async fn every_route_refuses_every_wrong_principal() {
             );
         }
         for (role, by, key) in &members {
-            let (status, body) = house.send(method, &path, key, Value::Null).await;
+            let (status, body) = house.send(method, &path, key, body.clone()).await;
             let code = body["error"].as_str();
             let asked = format!("{role} with {by} at {method} {path}: {status} {body}");
             match least {
