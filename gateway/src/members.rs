@@ -8,7 +8,8 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use sqlx::SqliteConnection;
+use jiff::Timestamp;
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 use x402_schemas::api::{
     ErrorBody,
     keys::RotateKey,
@@ -30,7 +31,7 @@ use crate::{
         api_keys::{self, Holder},
         members::{self, MemberRow},
     },
-    permissions::{ManagingMembers, Viewing},
+    permissions::{ManagingMembers, Permission, Viewing},
     principal::Member,
 };
 
@@ -58,6 +59,7 @@ pub(crate) async fn create(
     let name = checked_name(&request.name)?;
     let member_id = new_id()?;
     let mut change = gateway.ledger.write().await?;
+    still_owns(&mut change, &owner).await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
@@ -135,6 +137,7 @@ pub(crate) async fn set_role(
     StrictJson(request): StrictJson<SetRole>,
 ) -> Result<Json<MemberView>, Problem> {
     let mut change = gateway.ledger.write().await?;
+    still_owns(&mut change, &owner).await?;
     let member = standing(&mut change, &owner.workspace_id, &id).await?;
     if request.role != Role::Owner {
         keep_an_owner(&mut change, &owner.workspace_id, &member).await?;
@@ -164,7 +167,9 @@ pub(crate) async fn rotate(
     Path(id): Path<String>,
     OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
-    rotate_key_of(&gateway, &owner, key, &id, request).await
+    let mut change = gateway.ledger.write().await?;
+    still_owns(&mut change, &owner).await?;
+    rotate_key_of(&gateway, change, &owner, key, &id, request).await
 }
 
 /// Gives the member that is asking a new key; the keys of before end at once, or after the grace.
@@ -182,11 +187,13 @@ pub(crate) async fn rotate_mine(
     key: IdempotencyKey,
     OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
-    rotate_key_of(&gateway, &member, key, &member.member_id, request).await
+    let change = gateway.ledger.write().await?;
+    rotate_key_of(&gateway, change, &member, key, &member.member_id, request).await
 }
 
 async fn rotate_key_of<P>(
     gateway: &Gateway,
+    mut change: Transaction<'static, Sqlite>,
     caller: &Member<P>,
     key: IdempotencyKey,
     id: &str,
@@ -196,7 +203,6 @@ async fn rotate_key_of<P>(
     let body = (id, request);
     let attempt = key.attempt(&caller.member_id, "POST /members/rotate", &body, now)?;
     let end = keys::end_of_grace(request, now)?;
-    let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(gateway, &mut change).await? {
         return Ok(answer);
     }
@@ -234,6 +240,7 @@ pub(crate) async fn remove(
 ) -> Result<Json<MemberView>, Problem> {
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
+    still_owns(&mut change, &owner).await?;
     let member = find(&mut change, &owner.workspace_id, &id).await?;
     if member.removed_at.is_some() {
         return Ok(Json(view(&gateway, &mut change, member).await?));
@@ -252,8 +259,8 @@ pub(crate) async fn found(
     gateway: &Gateway,
     change: &mut SqliteConnection,
     workspace_id: &str,
+    now: Timestamp,
 ) -> Result<MemberCreated, Problem> {
-    let now = clock::now();
     let (member_id, role) = (new_id()?, Role::Owner);
     members::insert(change, workspace_id, &member_id, role.as_str(), role, now).await?;
     let holder = Holder::Member(&member_id);
@@ -286,6 +293,21 @@ async fn keep_an_owner(
         "LAST_OWNER",
         "a workspace keeps an owner; make another member one first",
     ))
+}
+
+/// Refuses a caller that has lost its role since it was asked who it is: a member that it made now would outlast it.
+async fn still_owns(
+    change: &mut SqliteConnection,
+    owner: &Member<ManagingMembers>,
+) -> Result<(), Problem> {
+    let caller = find(change, &owner.workspace_id, &owner.member_id).await?;
+    if caller.removed_at.is_some() {
+        return Err(Problem::unauthorized());
+    }
+    if caller.role < ManagingMembers::LEAST {
+        return Err(owner.lacks(ManagingMembers::LEAST));
+    }
+    Ok(())
 }
 
 /// The workspace's member of that id, unless it is removed.

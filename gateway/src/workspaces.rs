@@ -58,7 +58,7 @@ pub(crate) async fn create(
         now,
     )
     .await?;
-    let owner = members::found(&gateway, &mut change, &workspace_id).await?;
+    let owner = members::found(&gateway, &mut change, &workspace_id, now).await?;
     let created = WorkspaceCreated {
         workspace_id,
         member_id: owner.member_id,

@@ -10,7 +10,7 @@ use x402_schemas::{
         agent::PaymentView,
         base_url::BaseUrl,
         keys::{KeyView, RotateKey},
-        members::{CreateMember, MemberCreated, MemberView, SetRole},
+        members::{CreateMember, MemberCreated, MemberView, SessionCreated, SetRole},
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
             ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
@@ -131,6 +131,11 @@ impl Owner {
     pub async fn set_role(&self, member_id: &str, request: SetRole) -> anyhow::Result<MemberView> {
         self.send(Method::PUT, &["members", member_id, "role"], Some(&request))
             .await
+    }
+
+    /// `POST /sessions`.
+    pub async fn session(&self) -> anyhow::Result<SessionCreated> {
+        self.post(&["sessions"]).await
     }
 
     /// `POST /members/{id}/rotate`.

@@ -141,7 +141,16 @@ async fn a_request_that_waits_is_open_until_it_is_answered() {
         let (house, key) = (Arc::clone(&house), owner.key.clone());
         tokio::spawn(async move {
             let body = json!({"monthlyBudget": "1"});
-            house.send("PUT", "/workspace/budget", &key, body).await.0
+            let ask = async || {
+                let answer = house.send("PUT", "/workspace/budget", &key, body.clone());
+                answer.await.0
+            };
+            let mut status = ask().await;
+            // One of the requests below may have been open.
+            while status == 429 {
+                status = ask().await;
+            }
+            status
         })
     };
     let mut status = 200;
@@ -150,7 +159,7 @@ async fn a_request_that_waits_is_open_until_it_is_answered() {
         if status == 429 {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(status, 429);
     drop(held);
