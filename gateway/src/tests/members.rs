@@ -1,6 +1,13 @@
 //! Members and their roles, over the router.
 
+use std::path::Path;
+
+use sqlx::{SqlitePool, migrate::Migrator, sqlite::SqliteConnectOptions};
+use x402_schemas::api::members::Role;
+use x402_service::api_key::{ApiKey, KeyKind};
+
 use super::*;
+use crate::ledger::api_keys::{self, HeldBy};
 
 impl House {
     async fn set_role(&self, key: &str, member_id: &str, role: &str) -> (u16, Value) {
@@ -230,4 +237,76 @@ async fn a_viewer_reads_no_key_and_no_secret() {
     let path = format!("/keys/{members_key}/revoke");
     let answer = house.send("POST", &path, &admin.key, Value::Null).await;
     assert_eq!(refused(&answer), (403, "ROLE_REQUIRED"));
+}
+
+/// A ledger as it was before there were members, with one workspace: its owner's, an agent's and a provider's key.
+async fn ledger_of_before(folder: &Path, keys: [&ApiKey; 3]) {
+    let migrations = tempfile::tempdir().unwrap();
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/migrations/ledger");
+    for entry in std::fs::read_dir(all).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_str().unwrap() < "0007" {
+            std::fs::copy(entry.path(), migrations.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("ledger.sqlite"))
+        .create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let migrator = Migrator::new(migrations.path()).await.unwrap();
+    migrator.run(&pool).await.unwrap();
+    for row in [
+        "INSERT INTO workspaces (id, name, monthly_budget, created_at) VALUES ('ws_1', 'house', '1', 5)",
+        "INSERT INTO agents (id, workspace_id, name, created_at) VALUES ('ag_1', 'ws_1', 'buyer', 5)",
+        "INSERT INTO providers (id, workspace_id, name, created_at) VALUES ('prov_1', 'ws_1', 'seller', 5)",
+    ] {
+        sqlx::query(row).execute(&pool).await.unwrap();
+    }
+    let holders = [(None, None), (Some("ag_1"), None), (None, Some("prov_1"))];
+    for (key, (agent, provider)) in keys.into_iter().zip(holders) {
+        sqlx::query(
+            "INSERT INTO api_keys (key_id, hash, workspace_id, agent_id, provider_id, created_at) \
+             VALUES (?, zeroblob(32), 'ws_1', ?, ?, 5)",
+        )
+        .bind(key.key_id())
+        .bind(agent)
+        .bind(provider)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn the_owner_of_a_ledger_of_before_is_its_first_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let [owner, agent, provider] = [KeyKind::Owner, KeyKind::Agent, KeyKind::Provider]
+        .map(|kind| ApiKey::generate(kind).unwrap());
+    ledger_of_before(folder.path(), [&owner, &agent, &provider]).await;
+    let ledger = Ledger::open(folder.path()).await.unwrap();
+    let mut conn = ledger.read().await.unwrap();
+    let mut held_by = Vec::new();
+    for key in [&owner, &agent, &provider] {
+        let valid = api_keys::find_valid(&mut conn, key.key_id(), clock::now());
+        held_by.push(valid.await.unwrap().unwrap().held_by);
+    }
+    let [
+        HeldBy::Member { id, role },
+        HeldBy::Agent(of_agent),
+        HeldBy::Provider,
+    ] = &held_by[..]
+    else {
+        panic!("{held_by:?}");
+    };
+    assert_eq!((*role, of_agent.as_str()), (Role::Owner, "ag_1"));
+    assert!(id.starts_with("mem_") && id.len() == 28, "{id}");
+    let keys = api_keys::valid_of(&mut conn, "ws_1", clock::now());
+    let holders: Vec<_> = keys
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|key| key.holder_id)
+        .collect();
+    assert!(holders.contains(id) && holders.contains(&"prov_1".to_owned()));
 }
