@@ -59,7 +59,7 @@ pub(crate) async fn create(
     StrictJson(request): StrictJson<CreateAgent>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&member.member_id, "POST /agents", &request, now)?;
+    let attempt = key.attempt(&member.id, "POST /agents", &request, now)?;
     let name = checked_name(&request.name)?;
     request.policy.as_ref().map_or(Ok(()), check)?;
     let agent_id = random_id("ag").map_err(LedgerError::from)?;
@@ -207,12 +207,7 @@ pub(crate) async fn rotate(
     OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(
-        &member.member_id,
-        "POST /agents/rotate",
-        &(&id, request),
-        now,
-    )?;
+    let attempt = key.attempt(&member.id, "POST /agents/rotate", &(&id, request), now)?;
     let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {

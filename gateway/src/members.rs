@@ -55,7 +55,7 @@ pub(crate) async fn create(
     StrictJson(request): StrictJson<CreateMember>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.member_id, "POST /members", &request, now)?;
+    let attempt = key.attempt(&owner.id, "POST /members", &request, now)?;
     let name = checked_name(&request.name)?;
     let member_id = new_id()?;
     let mut change = gateway.ledger.write().await?;
@@ -116,7 +116,7 @@ pub(crate) async fn show_me(
     member: Member<Viewing>,
 ) -> Result<Json<MemberView>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let row = standing(&mut conn, &member.workspace_id, &member.member_id).await?;
+    let row = standing(&mut conn, &member.workspace_id, &member.id).await?;
     Ok(Json(view(&gateway, &mut conn, row).await?))
 }
 
@@ -188,7 +188,7 @@ pub(crate) async fn rotate_mine(
     OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let change = gateway.ledger.write().await?;
-    rotate_key_of(&gateway, change, &member, key, &member.member_id, request).await
+    rotate_key_of(&gateway, change, &member, key, &member.id, request).await
 }
 
 async fn rotate_key_of<P>(
@@ -201,7 +201,7 @@ async fn rotate_key_of<P>(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let body = (id, request);
-    let attempt = key.attempt(&caller.member_id, "POST /members/rotate", &body, now)?;
+    let attempt = key.attempt(&caller.id, "POST /members/rotate", &body, now)?;
     let end = keys::end_of_grace(request, now)?;
     if let Known::Answered(answer) = attempt.look(gateway, &mut change).await? {
         return Ok(answer);
@@ -300,7 +300,7 @@ async fn still_owns(
     change: &mut SqliteConnection,
     owner: &Member<ManagingMembers>,
 ) -> Result<(), Problem> {
-    let caller = find(change, &owner.workspace_id, &owner.member_id).await?;
+    let caller = find(change, &owner.workspace_id, &owner.id).await?;
     if caller.removed_at.is_some() {
         return Err(Problem::unauthorized());
     }

@@ -35,8 +35,8 @@ use crate::{
 /// A member of a workspace who may do what `P` is.
 #[derive(Clone, Debug)]
 pub(crate) struct Member<P> {
+    pub(crate) id: String,
     pub(crate) workspace_id: String,
-    pub(crate) member_id: String,
     pub(crate) role: Role,
     permission: PhantomData<P>,
 }
@@ -220,8 +220,8 @@ impl<P: Permission> FromRequestParts<Arc<Gateway>> for Member<P> {
         match parts.extensions.get() {
             Some(Caller::Member { holder, .. }) => {
                 let member = Self {
+                    id: holder.member_id.clone(),
                     workspace_id: holder.workspace_id.clone(),
-                    member_id: holder.member_id.clone(),
                     role: holder.role,
                     permission: PhantomData,
                 };

@@ -60,7 +60,7 @@ pub(crate) async fn create(
     StrictJson(request): StrictJson<CreateProvider>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&member.member_id, "POST /providers", &request, now)?;
+    let attempt = key.attempt(&member.id, "POST /providers", &request, now)?;
     let name = checked_name(&request.name)?;
     check_payees(&request.payees)?;
     let provider_id = random_id("prov").map_err(LedgerError::from)?;
@@ -188,12 +188,7 @@ pub(crate) async fn rotate(
     OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(
-        &member.member_id,
-        "POST /providers/rotate",
-        &(&id, request),
-        now,
-    )?;
+    let attempt = key.attempt(&member.id, "POST /providers/rotate", &(&id, request), now)?;
     let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {

@@ -176,8 +176,8 @@ async fn a_use_is_shown_at_once_and_written_later() {
     assert!(used.is_string());
     let written = async || {
         let mut conn = house.gateway.ledger.read().await.unwrap();
-        let uses = api_keys::uses(&mut conn, Holder::Agent(&agent.id));
-        uses.await.unwrap()[0].1
+        let written = api_keys::uses(&mut conn, Holder::Agent(&agent.id));
+        written.await.unwrap()[0].1
     };
     assert_eq!(written().await, None, "a request writes nothing");
     house.gateway.key_uses.write(&house.gateway.ledger).await;
