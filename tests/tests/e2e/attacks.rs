@@ -28,13 +28,13 @@ async fn buy_altered(world: &World, api: &PaidApi, changes: Value) -> (u16, Valu
         "network": header("x-402-network"),
         "providerUrl": api.url("report"),
     });
-    let mut changed = terms.as_object().unwrap().clone();
-    changed.extend(changes.as_object().unwrap().clone());
-    let invoice_id = match changed.remove("invoiceId") {
+    let mut asking = terms.as_object().unwrap().clone();
+    asking.extend(changes.as_object().unwrap().clone());
+    let invoice_id = match asking.remove("invoiceId") {
         Some(other) => other.as_str().unwrap().to_owned(),
         None => header("x-402-invoice-id"),
     };
-    let (status, quote) = world.quote(&invoice_id, Value::Object(changed)).await;
+    let (status, quote) = world.quote(&invoice_id, Value::Object(asking)).await;
     assert_eq!(status, 200, "{quote}");
     let (status, paid) = world.pay(quote["quoteId"].as_str().unwrap()).await;
     assert_eq!(status, 200, "{paid}");
@@ -148,11 +148,11 @@ fn nobody_pays_anothers_quote() {
         let world = World::new(EXE).await;
         let (_, quote) = world.quote("inv_1", json!({})).await;
         let pay = json!({ "quoteId": quote["quoteId"], "waitMs": 0 });
-        let sibling = world.owner.create_agent(&CreateAgent {
+        let request = CreateAgent {
             name: "sibling".into(),
             policy: Some(policy(world.pay_to)),
-        });
-        let sibling = sibling.await.unwrap().api_key;
+        };
+        let sibling = world.owner.create_agent(&request).await.unwrap().api_key;
         let url = world.gateway().join("pay").unwrap();
         for (key, code) in [
             (None, "UNAUTHORIZED"),
