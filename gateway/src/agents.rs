@@ -1,4 +1,4 @@
-//! Agents: made, given a policy, given a new key, revoked. All by their workspace's owner.
+//! Agents: made, given a policy, given a new key, revoked.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use sqlx::SqliteConnection;
 use x402_schemas::{
     api::{
         ErrorBody,
+        keys::RotateKey,
         owner::{AgentCreated, AgentView, CreateAgent, Revoked},
     },
     policy::Policy,
@@ -20,20 +21,22 @@ use x402_schemas::{
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
     clock,
-    json::StrictJson,
+    json::{OptionalJson, StrictJson},
     problem::Problem,
 };
 
 use crate::{
     gateway::{Gateway, checked_name},
     idempotency::{IdempotencyKey, Known},
+    keys,
     ledger::{
         LedgerError,
         agents::{self, AgentRow},
         api_keys::{self, Holder},
         held::{self, Span},
     },
-    principal::Owner,
+    permissions::{ManagingAgents, PausingAgents, Viewing},
+    principal::Member,
 };
 
 /// The most agents of one workspace, revoked ones included.
@@ -46,16 +49,17 @@ const MAX_AGENTS: i64 = 10_000;
         (status = 201, body = AgentCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateAgent>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /agents", &request, now)?;
+    let attempt = key.attempt(&member.id, "POST /agents", &request, now)?;
     let name = checked_name(&request.name)?;
     request.policy.as_ref().map_or(Ok(()), check)?;
     let agent_id = random_id("ag").map_err(LedgerError::from)?;
@@ -63,7 +67,7 @@ pub(crate) async fn create(
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    if agents::count(&mut change, &owner.workspace_id).await? >= MAX_AGENTS {
+    if agents::count(&mut change, &member.workspace_id).await? >= MAX_AGENTS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "TOO_MANY",
@@ -73,14 +77,14 @@ pub(crate) async fn create(
     let policy = request.policy.as_ref();
     agents::insert(
         &mut change,
-        &owner.workspace_id,
+        &member.workspace_id,
         &agent_id,
         name,
         policy,
         now,
     )
     .await?;
-    let key = new_key(&gateway, &mut change, &owner, &agent_id, now).await?;
+    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent_id, now).await?;
     let created = AgentCreated {
         agent_id,
         api_key: key.expose(),
@@ -100,13 +104,13 @@ pub(crate) async fn create(
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<Vec<AgentView>>, Problem> {
     let now = clock::now();
     let mut conn = gateway.ledger.read().await?;
     let mut views = Vec::new();
-    for agent in agents::list(&mut conn, &owner.workspace_id).await? {
-        views.push(view(&mut conn, agent, now).await?);
+    for agent in agents::list(&mut conn, &member.workspace_id).await? {
+        views.push(view(&gateway, &mut conn, agent, now).await?);
     }
     Ok(Json(views))
 }
@@ -118,20 +122,21 @@ pub(crate) async fn list(
         (status = 200, body = AgentView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_policy(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
     StrictJson(policy): StrictJson<Policy>,
 ) -> Result<Json<AgentView>, Problem> {
     check(&policy)?;
     let mut change = gateway.ledger.write().await?;
-    standing(&mut change, &owner, &id).await?;
+    standing(&mut change, &member.workspace_id, &id).await?;
     agents::set_policy(&mut change, &id, &policy).await?;
-    let agent = standing(&mut change, &owner, &id).await?;
-    let view = view(&mut change, agent, clock::now()).await?;
+    let agent = standing(&mut change, &member.workspace_id, &id).await?;
+    let view = view(&gateway, &mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
@@ -141,14 +146,15 @@ pub(crate) async fn set_policy(
     responses(
         (status = 200, body = AgentView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
 pub(crate) async fn pause(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<PausingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<AgentView>, Problem> {
-    set_paused(&gateway, &owner, &id, Some(clock::now())).await
+    set_paused(&gateway, &member.workspace_id, &id, Some(clock::now())).await
 }
 
 /// Lets a paused agent go on.
@@ -156,55 +162,60 @@ pub(crate) async fn pause(
     responses(
         (status = 200, body = AgentView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
 pub(crate) async fn resume(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<AgentView>, Problem> {
-    set_paused(&gateway, &owner, &id, None).await
+    set_paused(&gateway, &member.workspace_id, &id, None).await
 }
 
 async fn set_paused(
     gateway: &Gateway,
-    owner: &Owner,
+    workspace_id: &str,
     id: &str,
     since: Option<Timestamp>,
 ) -> Result<Json<AgentView>, Problem> {
     let mut change = gateway.ledger.write().await?;
-    standing(&mut change, owner, id).await?;
+    standing(&mut change, workspace_id, id).await?;
     agents::set_paused(&mut change, id, since).await?;
-    let agent = standing(&mut change, owner, id).await?;
-    let view = view(&mut change, agent, clock::now()).await?;
+    let agent = standing(&mut change, workspace_id, id).await?;
+    let view = view(gateway, &mut change, agent, clock::now()).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(view))
 }
 
-/// Gives an agent a new key; the old one ends at once.
-#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", params(("id" = String, Path),
+/// Gives an agent a new key; the keys of before end at once, or after the grace.
+#[utoipa::path(post, path = "/agents/{id}/rotate", tag = "owner", request_body = Option<RotateKey>, params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = AgentCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
         (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     key: IdempotencyKey,
     Path(id): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /agents/rotate", &id, now)?;
+    let attempt = key.attempt(&member.id, "POST /agents/rotate", &(&id, request), now)?;
+    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    let agent = standing(&mut change, &owner, &id).await?;
-    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
-    let key = new_key(&gateway, &mut change, &owner, &agent.id, now).await?;
+    let agent = standing(&mut change, &member.workspace_id, &id).await?;
+    api_keys::end(&mut change, Holder::Agent(&agent.id), end).await?;
+    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent.id, now).await?;
     let created = AgentCreated {
         agent_id: agent.id,
         api_key: key.expose(),
@@ -221,34 +232,35 @@ pub(crate) async fn rotate(
     responses(
         (status = 200, body = Revoked),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn revoke(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingAgents>,
     Path(id): Path<String>,
 ) -> Result<Json<Revoked>, Problem> {
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
-    let agent = agents::find(&mut change, &owner.workspace_id, &id)
+    let agent = agents::find(&mut change, &member.workspace_id, &id)
         .await?
         .ok_or_else(|| Problem::not_found("agent"))?;
     agents::revoke(&mut change, &agent.id, now).await?;
-    api_keys::end_of_agent(&mut change, &agent.id, now).await?;
-    let recorded = agents::find(&mut change, &owner.workspace_id, &id).await?;
+    api_keys::end(&mut change, Holder::Agent(&agent.id), now).await?;
+    let recorded = agents::find(&mut change, &member.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
     Ok(Json(Revoked {
         revoked_at: recorded.and_then(|agent| agent.revoked_at).unwrap_or(now),
     }))
 }
 
-/// The owner's agent of that id, unless it is revoked.
+/// The workspace's agent of that id, unless it is revoked.
 async fn standing(
     conn: &mut SqliteConnection,
-    owner: &Owner,
+    workspace_id: &str,
     id: &str,
 ) -> Result<AgentRow, Problem> {
-    agents::find(conn, &owner.workspace_id, id)
+    agents::find(conn, workspace_id, id)
         .await?
         .filter(|agent| agent.revoked_at.is_none())
         .ok_or_else(|| Problem::not_found("agent"))
@@ -256,23 +268,23 @@ async fn standing(
 
 async fn new_key(
     gateway: &Gateway,
-    conn: &mut SqliteConnection,
-    owner: &Owner,
+    change: &mut SqliteConnection,
+    workspace_id: &str,
     agent_id: &str,
     now: Timestamp,
 ) -> Result<ApiKey, LedgerError> {
-    let key = ApiKey::generate(KeyKind::Agent)?;
-    let hash = key.hash(&gateway.key_pepper);
     let holder = Holder::Agent(agent_id);
-    api_keys::insert(conn, key.key_id(), hash, &owner.workspace_id, holder, now).await?;
-    Ok(key)
+    keys::issue(gateway, change, workspace_id, holder, KeyKind::Agent, now).await
 }
 
 async fn view(
+    gateway: &Gateway,
     conn: &mut SqliteConnection,
     agent: AgentRow,
     now: Timestamp,
 ) -> Result<AgentView, LedgerError> {
+    let holder = Holder::Agent(&agent.id);
+    let last_used_at = gateway.key_uses.last_of(conn, holder).await?;
     let daily_spent = held::sum(conn, &agent.id, Span::Day, now).await?;
     let monthly_spent = held::sum(conn, &agent.id, Span::Month, now).await?;
     Ok(AgentView {
@@ -281,6 +293,7 @@ async fn view(
         policy: agent.policy,
         daily_spent,
         monthly_spent,
+        last_used_at,
         paused_at: agent.paused_at,
         revoked_at: agent.revoked_at,
     })

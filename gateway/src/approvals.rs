@@ -1,4 +1,4 @@
-//! Owners' side: payments that wait for an approval. Nothing is held for them meanwhile; approving asks
+//! Members' side: payments that wait for an approval. Nothing is held for them meanwhile; approving asks
 //! the policy again, without the rule that made them wait, and reserves in the same change of the ledger.
 
 use std::sync::Arc;
@@ -26,8 +26,9 @@ use crate::{
     },
     pay,
     payments::view,
+    permissions::{Approving, Viewing},
     policy::Denied,
-    principal::{Agent, Owner},
+    principal::{Agent, Member},
     standing::{self, Question},
 };
 
@@ -44,10 +45,10 @@ const MAX_REASON: usize = 500;
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<Vec<PaymentView>>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let waiting = under_way::awaiting(&mut conn, &owner.workspace_id, MAX_LISTED).await?;
+    let waiting = under_way::awaiting(&mut conn, &member.workspace_id, MAX_LISTED).await?;
     let views = waiting
         .into_iter()
         .map(|payment| view(payment, gateway.network))
@@ -60,18 +61,18 @@ pub(crate) async fn list(
     responses(
         (status = 200, body = PaymentView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
-        (status = 403, body = ErrorBody, description = "A denial: another rule is in the way; the payment waits on"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member. A denial: another rule is in the way; the payment waits on"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 409, body = ErrorBody, description = "NOT_AWAITING_APPROVAL"),
     ), security(("owner" = [])))]
 pub(crate) async fn approve(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Approving>,
     Path(id): Path<String>,
 ) -> Result<Json<PaymentView>, Problem> {
     let mut change = gateway.ledger.write().await?;
     let now = clock::now();
-    let payment = waiting(&mut change, &owner, &id, now).await?;
+    let payment = waiting(&mut change, &member.workspace_id, &id, now).await?;
     let agent = Agent {
         workspace_id: payment.workspace_id,
         agent_id: payment.agent_id,
@@ -91,7 +92,7 @@ pub(crate) async fn approve(
         ));
     }
     transitions::approve(&mut change, &id, now).await?;
-    let payment = owned(&mut change, &owner, &id).await?;
+    let payment = owned(&mut change, &member.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
     gateway.metrics.stepped_to(PaymentStatus::Reserved);
     pay::start(&gateway, payment.clone());
@@ -105,12 +106,13 @@ pub(crate) async fn approve(
         (status = 200, body = PaymentView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 409, body = ErrorBody, description = "NOT_AWAITING_APPROVAL"),
     ), security(("owner" = [])))]
 pub(crate) async fn reject(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Approving>,
     Path(id): Path<String>,
     StrictJson(rejection): StrictJson<Rejection>,
 ) -> Result<Json<PaymentView>, Problem> {
@@ -122,17 +124,17 @@ pub(crate) async fn reject(
     }
     let mut change = gateway.ledger.write().await?;
     let now = clock::now();
-    waiting(&mut change, &owner, &id, now).await?;
+    waiting(&mut change, &member.workspace_id, &id, now).await?;
     let failure = Failure {
         code: PaymentError::Failed(PaymentFailure::ApprovalRejected),
         detail: if reason.is_empty() {
-            "an owner has rejected it".to_owned()
+            "a member has rejected it".to_owned()
         } else {
-            format!("an owner has rejected it: {reason}")
+            format!("a member has rejected it: {reason}")
         },
     };
     transitions::reject(&mut change, &id, &failure, now).await?;
-    let payment = owned(&mut change, &owner, &id).await?;
+    let payment = owned(&mut change, &member.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
     gateway.metrics.stepped_to(PaymentStatus::Denied);
     gateway.metrics.failed(failure.code);
@@ -140,14 +142,14 @@ pub(crate) async fn reject(
     Ok(Json(view(payment, gateway.network)))
 }
 
-/// The owner's payment of that id, if it still waits.
+/// The workspace's payment of that id, if it still waits.
 async fn waiting(
     conn: &mut SqliteConnection,
-    owner: &Owner,
+    workspace_id: &str,
     id: &str,
     now: Timestamp,
 ) -> Result<Payment, Problem> {
-    let payment = owned(conn, owner, id).await?;
+    let payment = owned(conn, workspace_id, id).await?;
     let in_time = payment.approval_until.is_some_and(|until| now < until);
     if payment.status == PaymentStatus::AwaitingApproval && in_time {
         return Ok(payment);
@@ -162,9 +164,13 @@ async fn waiting(
     ))
 }
 
-async fn owned(conn: &mut SqliteConnection, owner: &Owner, id: &str) -> Result<Payment, Problem> {
+async fn owned(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    id: &str,
+) -> Result<Payment, Problem> {
     payments::find(conn, id)
         .await?
-        .filter(|payment| payment.workspace_id == owner.workspace_id)
+        .filter(|payment| payment.workspace_id == workspace_id)
         .ok_or_else(|| Problem::not_found("payment"))
 }

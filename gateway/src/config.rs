@@ -1,6 +1,6 @@
 //! What the gateway is told at start.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use alloy::primitives::Address;
 use clap::Args;
@@ -71,6 +71,18 @@ pub struct GatewayConfig {
     /// The most that a payment may bid for one gas, in gwei.
     #[arg(long, env = "X402_GATEWAY_MAX_FEE_GWEI", default_value_t = 200)]
     pub max_fee_gwei: u64,
+
+    /// Requests that one API key may make in a minute. An address that sends no valid key has as many.
+    #[arg(long, env = "X402_GATEWAY_KEY_RATE_PER_MINUTE", default_value = "1000")]
+    pub key_rate_per_minute: NonZeroU32,
+
+    /// Requests that one API key, or an address without one, may have open at once, long ones included.
+    #[arg(long, env = "X402_GATEWAY_KEY_CONCURRENCY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub key_concurrency: u32,
+
+    /// Connections that are open at once; more wait to be taken up.
+    #[arg(long, env = "X402_GATEWAY_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
 
     /// How often the index is asked for news when nothing wakes the gateway, in milliseconds.
     #[arg(long, env = "X402_GATEWAY_POLL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]

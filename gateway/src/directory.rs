@@ -231,14 +231,19 @@ impl Gateway {
         // One snapshot, so that the number fits what it numbers.
         let mut snapshot = sqlx::Connection::begin(&mut *conn).await?;
         let seq = directory::seq(&mut snapshot).await?;
+        let now = clock::now();
         let jwks = JwkSet {
-            keys: proof_keys::published(&mut snapshot, clock::now()).await?,
+            keys: proof_keys::published(&mut snapshot, now).await?,
         };
         let rows = providers::list_valid(&mut snapshot).await?;
-        let keys = api_keys::of_providers(&mut snapshot).await?;
+        let keys = api_keys::of_providers(&mut snapshot, now).await?;
         let mut keys_of: HashMap<String, Vec<DirectoryKey>> = HashMap::new();
-        for (provider_id, key_id, hash) in keys {
-            let key = DirectoryKey { key_id, hash };
+        for (provider_id, key_id, hash, ends_at) in keys {
+            let key = DirectoryKey {
+                key_id,
+                hash,
+                ends_at,
+            };
             keys_of.entry(provider_id).or_default().push(key);
         }
         let providers = rows

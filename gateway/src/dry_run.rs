@@ -22,12 +22,13 @@ use crate::{
         held::{self, Span},
         payments, quotes, workspaces,
     },
+    permissions::Viewing,
     policy::{
         Allowed, Denied,
         replay::{self, Drafted, Past, Was},
         tally::earlier,
     },
-    principal::Owner,
+    principal::Member,
 };
 
 /// The most payments and the most denials that one dry run reads.
@@ -46,7 +47,7 @@ const MAX_LISTED: usize = 200;
     ), security(("owner" = [])))]
 pub(crate) async fn dry_run(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
     StrictJson(request): StrictJson<DryRun>,
 ) -> Result<Json<DryRunReport>, Problem> {
     request
@@ -61,8 +62,9 @@ pub(crate) async fn dry_run(
     let now = clock::now();
     let from = earlier(now, hours(u32::from(request.days).saturating_mul(24)));
     let mut conn = gateway.ledger.read().await?;
-    let past = past(&mut conn, &gateway, &owner, from).await?;
-    let (agents, workspace, monthly_budget) = now_standing(&mut conn, &owner, &past).await?;
+    let past = past(&mut conn, &gateway, &member.workspace_id, from).await?;
+    let (agents, workspace, monthly_budget) =
+        now_standing(&mut conn, &member.workspace_id, &past).await?;
     drop(conn);
     if let Some(agent_id) = &request.agent_id
         && !agents.contains_key(agent_id)
@@ -89,11 +91,10 @@ fn hours(count: u32) -> SignedDuration {
 async fn past(
     conn: &mut SqliteConnection,
     gateway: &Gateway,
-    owner: &Owner,
+    workspace_id: &str,
     from: Timestamp,
 ) -> Result<Vec<Past>, Problem> {
     let since = earlier(from, hours(MAX_WINDOW_HOURS.into()));
-    let workspace_id = &owner.workspace_id;
     let payments = payments::asked_since(conn, workspace_id, since, MAX_READ).await?;
     let denials = quotes::denied_since(conn, workspace_id, from, MAX_READ).await?;
     let full = |count: usize| u32::try_from(count).is_ok_and(|count| count >= MAX_READ);
@@ -122,12 +123,12 @@ type Spender = (Option<Policy>, Amount);
 /// Policies of now, with what was spent before the past that is replayed.
 async fn now_standing(
     conn: &mut SqliteConnection,
-    owner: &Owner,
+    workspace_id: &str,
     past: &[Past],
 ) -> Result<(HashMap<String, Spender>, Spender, Amount), LedgerError> {
     let mut counted: HashMap<&str, Amount> = HashMap::new();
     for one in past.iter().filter(|one| one.was == Was::Paid) {
-        for holder in [&one.agent_id, &owner.workspace_id] {
+        for holder in [one.agent_id.as_str(), workspace_id] {
             let sum = counted.entry(holder).or_default();
             *sum = sum
                 .checked_add(one.invoice.amount)
@@ -138,12 +139,12 @@ async fn now_standing(
         ever.saturating_sub(counted.get(holder).copied().unwrap_or_default())
     };
     let mut standing = HashMap::new();
-    for agent in agents::list(conn, &owner.workspace_id).await? {
+    for agent in agents::list(conn, workspace_id).await? {
         let ever = held::sum(conn, &agent.id, Span::Ever, Timestamp::MIN).await?;
         let before = before(&agent.id, ever);
         standing.insert(agent.id, (agent.policy, before));
     }
-    let workspace = workspaces::get(conn, &owner.workspace_id).await?;
+    let workspace = workspaces::get(conn, workspace_id).await?;
     let ever = held::sum(conn, &workspace.id, Span::Ever, Timestamp::MIN).await?;
     let before = before(&workspace.id, ever);
     Ok((

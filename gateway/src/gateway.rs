@@ -12,11 +12,14 @@ use crate::{
     chain::Chain,
     directory::Followers,
     idempotency::AnswerCipher,
+    key_uses::KeyUses,
     ledger::Ledger,
+    limits::Limits,
     metrics::GatewayMetrics,
     pay::{lane::Lanes, wait::Waiters},
     proofs::Proofs,
     seed::Seed,
+    sessions::Sessions,
     verify::Verifier,
 };
 
@@ -34,6 +37,12 @@ pub(crate) struct Gateway {
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
+    /// What each key and each address may ask.
+    pub(crate) limits: Limits,
+    /// Signs and reads members' sessions.
+    pub(crate) sessions: Sessions,
+    /// When each key was last used.
+    pub(crate) key_uses: KeyUses,
     /// Encrypts answers that may be asked for again.
     pub(crate) answers: AnswerCipher,
     pub(crate) operator_token: SecretString,

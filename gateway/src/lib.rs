@@ -13,29 +13,47 @@ pub mod routes;
 /// Who is asking, from the `Authorization` header.
 mod principal;
 
+/// How much each key, and each address without one, may ask.
+mod limits;
+
+/// Who may do what in a workspace: the one table.
+mod permissions;
+
 /// Whether it was asked before, from the `Idempotency-Key` header.
 mod idempotency;
 
-/// Owners' side: workspaces and their budgets.
+/// Members' side: workspaces and their budgets.
 mod workspaces;
 
-/// Owners' side: agents, their policies and keys.
+/// Members' side: who else is one, in which role.
+mod members;
+
+/// Members' side: a key in, a token for a quarter of an hour out.
+mod sessions;
+
+/// Members' side: agents, their policies and keys.
 mod agents;
 
-/// Owners' side: providers, their payees and keys.
+/// Members' side: providers, their payees and keys.
 mod providers;
 
-/// Owners' side: the treasury, attached by its own signature.
+/// Members' side: the treasury, attached by its own signature.
 mod treasury;
 
-/// Owners' side: sending an approval that the treasury signed.
+/// Members' side: sending an approval that the treasury signed.
 mod relay;
 
-/// Owners' side: payments that wait for an approval.
+/// Members' side: payments that wait for an approval.
 mod approvals;
 
-/// Owners' side: the past against a draft policy.
+/// Members' side: the past against a draft policy.
 mod dry_run;
+
+/// API keys: made for whoever is to hold them, replaced with a grace, ended.
+mod keys;
+
+/// When each key was last used.
+mod key_uses;
 
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;

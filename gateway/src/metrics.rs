@@ -40,6 +40,47 @@ pub struct GatewayMetrics {
     broadcast_errors_total: IntCounterVec,
     replacements_total: IntCounter,
     directory_seq: IntGauge,
+    over_limit_total: IntCounterVec,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitOf {
+    /// A key's.
+    Key,
+    /// An address's that sends no valid key.
+    Address,
+}
+
+impl LimitOf {
+    const ALL: [Self; 2] = [Self::Key, Self::Address];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// Which limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Requests a minute.
+    Rate,
+    /// Open requests.
+    Concurrency,
+}
+
+impl Limit {
+    const ALL: [Self; 2] = [Self::Rate, Self::Concurrency];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Concurrency => "concurrency",
+        }
+    }
 }
 
 /// Why a hand-over to the chain did not say yes.
@@ -121,6 +162,11 @@ impl GatewayMetrics {
                 "x402_gateway_oldest_in_flight_seconds",
                 "Age of the oldest payment in flight.",
             )?,
+            over_limit_total: counter(
+                "x402_gateway_over_limit_total",
+                "Requests refused because a key, or an address without one, asked too much, by the limit.",
+                &["of", "limit"],
+            )?,
             directory_seq: gauge(
                 "x402_gateway_directory_seq",
                 "Number of the directory that verifiers follow.",
@@ -162,6 +208,12 @@ impl GatewayMetrics {
         }
         for status in OPEN {
             self.in_flight.with_label_values(&[status.as_str()]);
+        }
+        for of in LimitOf::ALL {
+            for limit in Limit::ALL {
+                self.over_limit_total
+                    .with_label_values(&[of.as_str(), limit.as_str()]);
+            }
         }
         for kind in BroadcastError::ALL {
             self.broadcast_errors_total
@@ -211,6 +263,12 @@ impl GatewayMetrics {
     pub(crate) fn broadcast_error(&self, kind: BroadcastError) {
         self.broadcast_errors_total
             .with_label_values(&[kind.as_str()])
+            .inc();
+    }
+
+    pub(crate) fn over_limit(&self, of: LimitOf, limit: Limit) {
+        self.over_limit_total
+            .with_label_values(&[of.as_str(), limit.as_str()])
             .inc();
     }
 

@@ -9,12 +9,12 @@ use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 use x402_service::openapi::CommonAnswers;
 
 use crate::{
-    agents, approvals, dry_run, pay, payments, proofs, providers, quote, relay, treasury,
-    workspaces,
+    agents, approvals, dry_run, keys, members, pay, payments, proofs, providers, quote, relay,
+    sessions, treasury, workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 19] = [
+const ERROR_CODES: [(&str, &str); 23] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -28,6 +28,12 @@ const ERROR_CODES: [(&str, &str); 19] = [
         "only a signed approval of the workspace's spender is relayed",
     ),
     ("UNAUTHORIZED", "no key, or not one that is valid here"),
+    (
+        "ROLE_REQUIRED",
+        "your role does not allow it; the message says which does",
+    ),
+    ("KEY_REQUIRED", "a session makes no session; send the key"),
+    ("LAST_OWNER", "a workspace keeps an owner who can act"),
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
@@ -39,6 +45,10 @@ const ERROR_CODES: [(&str, &str); 19] = [
     (
         "IDEMPOTENCY_KEY_REUSED",
         "the Idempotency-Key was used for another request",
+    ),
+    (
+        "TOO_MANY_REQUESTS",
+        "this key, or this address without one, asks too much; Retry-After and X-RateLimit-… tell when to come back",
     ),
     ("TOO_MANY", "a bound of the workspace is reached"),
     (
@@ -84,6 +94,16 @@ const ERROR_CODES: [(&str, &str); 19] = [
         workspaces::set_policy,
         workspaces::pause,
         workspaces::resume,
+        members::create,
+        members::list,
+        members::show_me,
+        members::set_role,
+        members::rotate,
+        members::rotate_mine,
+        members::remove,
+        sessions::create,
+        keys::list,
+        keys::revoke,
         agents::create,
         agents::list,
         agents::set_policy,
@@ -116,7 +136,10 @@ impl Modify for Keys {
         let components = openapi.components.get_or_insert_default();
         for (name, description) in [
             ("agent", "x402_agent_…, from POST /agents"),
-            ("owner", "x402_owner_…, from POST /workspaces"),
+            (
+                "owner",
+                "x402_owner_… or x402_member_…, from POST /workspaces or POST /members, or a session's token from POST /sessions; what it may do is its member's role",
+            ),
             (
                 "operator",
                 "the operator's token, from the gateway's settings",

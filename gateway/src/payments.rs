@@ -1,4 +1,4 @@
-//! `GET /payments`: where payments stand. An agent sees its own, an owner all of the workspace's.
+//! `GET /payments`: where payments stand. An agent sees its own, a member all of the workspace's.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ use crate::{
         payments::{self, Payment},
         steps,
     },
-    principal::{Owner, Reader},
+    permissions::Viewing,
+    principal::{Member, Reader},
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -71,7 +72,7 @@ pub(crate) async fn show(
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
     StrictQuery(query): StrictQuery<PageQuery>,
 ) -> Result<Json<Vec<PaymentView>>, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
@@ -84,11 +85,11 @@ pub(crate) async fn list(
         Some(id) => Some(
             payments::find(&mut conn, &id)
                 .await?
-                .filter(|payment| payment.workspace_id == owner.workspace_id)
+                .filter(|payment| payment.workspace_id == member.workspace_id)
                 .ok_or_else(|| Problem::not_found("payment"))?,
         ),
     };
-    let page = payments::page(&mut conn, &owner.workspace_id, before.as_ref(), limit).await?;
+    let page = payments::page(&mut conn, &member.workspace_id, before.as_ref(), limit).await?;
     let views = page
         .into_iter()
         .map(|payment| view(payment, gateway.network))
@@ -98,7 +99,7 @@ pub(crate) async fn list(
 
 fn may_see(reader: &Reader, payment: &Payment) -> bool {
     match reader {
-        Reader::Owner(owner) => payment.workspace_id == owner.workspace_id,
+        Reader::Member(member) => payment.workspace_id == member.workspace_id,
         Reader::Agent(agent) => {
             payment.workspace_id == agent.workspace_id && payment.agent_id == agent.agent_id
         }

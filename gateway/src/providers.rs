@@ -1,7 +1,7 @@
-//! Providers: made, given a new key, revoked. All by their workspace's owner.
+//! Providers: made, given a new key, revoked.
 //!
-//! A rotation or revocation answers once no verifier acts on the old key any more, so that it holds
-//! when the owner reads the answer.
+//! A rotation or revocation answers once every verifier acts on it, so that it holds
+//! when the caller reads the answer.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -16,24 +16,27 @@ use sqlx::SqliteConnection;
 use x402_schemas::api::{
     ErrorBody,
     confirmations::{Confirmations, MAX_CONFIRMATIONS},
+    keys::RotateKey,
     owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
 };
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
     clock,
-    json::StrictJson,
+    json::{OptionalJson, StrictJson},
     problem::Problem,
 };
 
 use crate::{
     gateway::{Gateway, checked_name},
     idempotency::{IdempotencyKey, Known},
+    keys,
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
         directory, providers,
     },
-    principal::Owner,
+    permissions::{ManagingProviders, Viewing},
+    principal::Member,
 };
 
 /// The most providers of one workspace, revoked ones included.
@@ -47,16 +50,17 @@ const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
         (status = 201, body = ProviderCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingProviders>,
     key: IdempotencyKey,
     StrictJson(request): StrictJson<CreateProvider>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /providers", &request, now)?;
+    let attempt = key.attempt(&member.id, "POST /providers", &request, now)?;
     let name = checked_name(&request.name)?;
     check_payees(&request.payees)?;
     let provider_id = random_id("prov").map_err(LedgerError::from)?;
@@ -64,17 +68,17 @@ pub(crate) async fn create(
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    if providers::count(&mut change, &owner.workspace_id).await? >= MAX_PROVIDERS {
+    if providers::count(&mut change, &member.workspace_id).await? >= MAX_PROVIDERS {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "TOO_MANY",
             format!("a workspace has at most {MAX_PROVIDERS} providers, revoked ones included"),
         ));
     }
-    providers::insert(&mut change, &owner.workspace_id, &provider_id, name, now).await?;
+    providers::insert(&mut change, &member.workspace_id, &provider_id, name, now).await?;
     for Payee(address) in request.payees {
         let added =
-            providers::add_payee(&mut change, &owner.workspace_id, &provider_id, address).await?;
+            providers::add_payee(&mut change, &member.workspace_id, &provider_id, address).await?;
         if !added {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -83,7 +87,14 @@ pub(crate) async fn create(
             ));
         }
     }
-    let key = new_key(&gateway, &mut change, &owner, &provider_id, now).await?;
+    let key = new_key(
+        &gateway,
+        &mut change,
+        &member.workspace_id,
+        &provider_id,
+        now,
+    )
+    .await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id,
@@ -105,10 +116,10 @@ pub(crate) async fn create(
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<Vec<ProviderView>>, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let rows = providers::list(&mut conn, &owner.workspace_id).await?;
+    let rows = providers::list(&mut conn, &member.workspace_id).await?;
     let views = rows
         .into_iter()
         .map(|row| ProviderView {
@@ -130,11 +141,12 @@ pub(crate) async fn list(
         (status = 200, body = Confirmations),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_confirmations(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingProviders>,
     Path(id): Path<String>,
     StrictJson(confirmations): StrictJson<Confirmations>,
 ) -> Result<Json<Confirmations>, Problem> {
@@ -144,7 +156,7 @@ pub(crate) async fn set_confirmations(
         )));
     }
     let mut change = gateway.ledger.write().await?;
-    let standing = providers::find(&mut change, &owner.workspace_id, &id).await?;
+    let standing = providers::find(&mut change, &member.workspace_id, &id).await?;
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
     }
@@ -156,33 +168,38 @@ pub(crate) async fn set_confirmations(
     Ok(Json(confirmations))
 }
 
-/// Gives a provider a new key. Answers when the old one has ended at every verifier.
-#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", params(("id" = String, Path),
+/// Gives a provider a new key. Answers when every verifier knows it, and knows when the keys of before end: at once,
+/// or after the grace.
+#[utoipa::path(post, path = "/providers/{id}/rotate", tag = "owner", request_body = Option<RotateKey>, params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = ProviderCreated),
+        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
         (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingProviders>,
     key: IdempotencyKey,
     Path(id): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKey>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let attempt = key.attempt(&owner.workspace_id, "POST /providers/rotate", &id, now)?;
+    let attempt = key.attempt(&member.id, "POST /providers/rotate", &(&id, request), now)?;
+    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
-    let standing = providers::find(&mut change, &owner.workspace_id, &id).await?;
+    let standing = providers::find(&mut change, &member.workspace_id, &id).await?;
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
     }
-    api_keys::end_of_provider(&mut change, &id, now).await?;
-    let key = new_key(&gateway, &mut change, &owner, &id, now).await?;
+    api_keys::end(&mut change, Holder::Provider(&id), end).await?;
+    let key = new_key(&gateway, &mut change, &member.workspace_id, &id, now).await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id: id,
@@ -202,21 +219,22 @@ pub(crate) async fn rotate(
     responses(
         (status = 200, body = Revoked),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn revoke(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingProviders>,
     Path(id): Path<String>,
 ) -> Result<Json<Revoked>, Problem> {
     let now = clock::now();
     let mut change = gateway.ledger.write().await?;
-    providers::find(&mut change, &owner.workspace_id, &id)
+    providers::find(&mut change, &member.workspace_id, &id)
         .await?
         .ok_or_else(|| Problem::not_found("provider"))?;
     providers::revoke(&mut change, &id, now).await?;
-    api_keys::end_of_provider(&mut change, &id, now).await?;
-    let recorded = providers::find(&mut change, &owner.workspace_id, &id).await?;
+    api_keys::end(&mut change, Holder::Provider(&id), now).await?;
+    let recorded = providers::find(&mut change, &member.workspace_id, &id).await?;
     let seq = directory::advance(&mut change).await?;
     change.commit().await.map_err(LedgerError::from)?;
     gateway.publish_directory(seq);
@@ -228,16 +246,21 @@ pub(crate) async fn revoke(
 
 async fn new_key(
     gateway: &Gateway,
-    conn: &mut SqliteConnection,
-    owner: &Owner,
+    change: &mut SqliteConnection,
+    workspace_id: &str,
     provider_id: &str,
     now: Timestamp,
 ) -> Result<ApiKey, LedgerError> {
-    let key = ApiKey::generate(KeyKind::Provider)?;
-    let hash = key.hash(&gateway.provider_key_pepper);
     let holder = Holder::Provider(provider_id);
-    api_keys::insert(conn, key.key_id(), hash, &owner.workspace_id, holder, now).await?;
-    Ok(key)
+    keys::issue(
+        gateway,
+        change,
+        workspace_id,
+        holder,
+        KeyKind::Provider,
+        now,
+    )
+    .await
 }
 
 fn check_payees(payees: &[Payee]) -> Result<(), Problem> {

@@ -26,7 +26,8 @@ use crate::{
     chain::{ChainError, Known, Sent, token},
     gateway::Gateway,
     ledger::{LedgerError, workspaces},
-    principal::Owner,
+    permissions::ManagingTreasury,
+    principal::Member,
     spender::{Spender, SpenderError},
 };
 
@@ -94,18 +95,19 @@ impl IntoResponse for RelayError {
         (status = 200, body = TransactionRelayed),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST, NOT_AN_APPROVAL"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no treasury is attached"),
         (status = 409, body = ErrorBody, description = "TRANSACTION_REFUSED: the chain's own words are in the message"),
         (status = 503, body = ErrorBody, description = "CHAIN_UNAVAILABLE"),
     ), security(("owner" = [])))]
 pub(crate) async fn relay(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingTreasury>,
     StrictJson(request): StrictJson<RelayTransaction>,
 ) -> Result<Json<TransactionRelayed>, RelayError> {
     let workspace = {
         let mut conn = gateway.ledger.read().await?;
-        workspaces::get(&mut conn, &owner.workspace_id).await?
+        workspaces::get(&mut conn, &member.workspace_id).await?
     };
     let expected = Expected {
         treasury: workspace.treasury.ok_or(RelayError::NoTreasury)?,

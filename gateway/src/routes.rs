@@ -15,8 +15,8 @@ use x402_service::{
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, gateway::Gateway, openapi, pay, payments, proofs,
-    providers, quote, relay, treasury, verify, workspaces,
+    agents, approvals, directory, dry_run, gateway::Gateway, keys, limits, members, openapi, pay,
+    payments, principal, proofs, providers, quote, relay, sessions, treasury, verify, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 35] = [
+pub(crate) const ALL: [&str; 44] = [
     "/quote",
     "/pay",
     "/payments",
@@ -41,6 +41,15 @@ pub(crate) const ALL: [&str; 35] = [
     "/workspace/policy",
     "/workspace/pause",
     "/workspace/resume",
+    "/members",
+    "/members/me",
+    "/members/me/rotate",
+    "/members/{id}/role",
+    "/members/{id}/rotate",
+    "/members/{id}/remove",
+    "/sessions",
+    "/keys",
+    "/keys/{id}/revoke",
     "/agents",
     "/agents/{id}/policy",
     "/agents/{id}/pause",
@@ -82,6 +91,7 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/workspace/policy", put(workspaces::set_policy))
         .route("/workspace/pause", post(workspaces::pause))
         .route("/workspace/resume", post(workspaces::resume))
+        .merge(of_members())
         .route("/agents", get(agents::list).post(agents::create))
         .route("/agents/{id}/policy", put(agents::set_policy))
         .route("/agents/{id}/pause", post(agents::pause))
@@ -105,7 +115,26 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
         .with_state(Arc::clone(&gateway));
-    with_limits(routes, LIMITS).layer(middleware::from_fn_with_state(gateway, count))
+    let identify = middleware::from_fn_with_state(Arc::clone(&gateway), principal::identify);
+    let admit = middleware::from_fn_with_state(Arc::clone(&gateway), limits::admit);
+    let count = middleware::from_fn_with_state(gateway, count);
+    with_limits(routes, LIMITS)
+        .layer(admit)
+        .layer(identify)
+        .layer(count)
+}
+
+fn of_members() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/members", get(members::list).post(members::create))
+        .route("/members/me", get(members::show_me))
+        .route("/members/me/rotate", post(members::rotate_mine))
+        .route("/members/{id}/role", put(members::set_role))
+        .route("/members/{id}/rotate", post(members::rotate))
+        .route("/members/{id}/remove", post(members::remove))
+        .route("/sessions", post(sessions::create))
+        .route("/keys", get(keys::list))
+        .route("/keys/{id}/revoke", post(keys::revoke))
 }
 
 fn handed_on() -> Router<Arc<Gateway>> {

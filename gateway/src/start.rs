@@ -25,11 +25,14 @@ use crate::{
     directory::{FULL_LEASE, Followers},
     gateway::{Gateway, MAX_SENDING},
     idempotency::AnswerCipher,
+    key_uses::KeyUses,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
+    limits::{Limits, Terms},
     metrics::GatewayMetrics,
     proofs::{Proofs, ProofsError},
     routes,
     seed::{Seed, SeedError},
+    sessions::Sessions,
     settle::{Follower, recover},
     verify::Verifier,
 };
@@ -135,10 +138,19 @@ pub async fn start(
     }
 
     let router = routes::routes(Arc::clone(&gateway));
-    tasks.spawn(
-        "gateway http",
-        serve::serve(listener, router, tasks.stop_token()),
-    );
+    let stop = tasks.stop_token();
+    let serving = Arc::clone(&gateway);
+    let connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
+    tasks.spawn("gateway http", async move {
+        let served = serve::serve_at_most(connections, listener, router, stop).await;
+        serving.key_uses.write(&serving.ledger).await;
+        served
+    });
+    let writing = Arc::clone(&gateway);
+    tasks.spawn("gateway key uses", async move {
+        writing.write_key_uses().await;
+        Ok::<(), std::convert::Infallible>(())
+    });
     let follower = Follower {
         gateway: Arc::clone(&gateway),
         index,
@@ -272,6 +284,12 @@ async fn assemble(
         network,
         key_pepper: seed.key_pepper()?,
         provider_key_pepper: seed.provider_key_pepper()?,
+        limits: Limits::of(Terms {
+            per_minute: config.key_rate_per_minute,
+            concurrent: usize::try_from(config.key_concurrency).unwrap_or(usize::MAX),
+        }),
+        sessions: Sessions::of(&seed, &config.issuer())?,
+        key_uses: KeyUses::default(),
         answers: AnswerCipher::of(&seed)?,
         operator_token: config.operator_token.clone(),
         service_token: config.service_token.clone(),

@@ -23,7 +23,8 @@ use crate::{
     chain::token,
     gateway::Gateway,
     ledger::{LedgerError, treasuries, workspaces},
-    principal::Owner,
+    permissions::{ManagingTreasury, Viewing},
+    principal::Member,
     spender::Spender,
 };
 
@@ -65,16 +66,22 @@ impl IntoResponse for AttachError {
         (status = 200, body = TreasuryView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST, INVALID_SIGNATURE"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 409, body = ErrorBody, description = "TREASURY_TAKEN"),
         (status = 503, body = ErrorBody, description = "CHAIN_UNAVAILABLE: attached, but cannot be shown now"),
     ), security(("owner" = [])))]
 pub(crate) async fn attach(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingTreasury>,
     StrictJson(request): StrictJson<AttachTreasury>,
 ) -> Result<Json<TreasuryView>, AttachError> {
     let token = gateway.chain.token();
-    let hash = attachment_hash(&owner.workspace_id, request.address, gateway.network, token);
+    let hash = attachment_hash(
+        &member.workspace_id,
+        request.address,
+        gateway.network,
+        token,
+    );
     let signer = Signature::from_raw(&request.signature)
         .and_then(|signature| signature.recover_address_from_prehash(&hash))
         .map_err(|_| AttachError::WrongSignature)?;
@@ -83,12 +90,12 @@ pub(crate) async fn attach(
     }
     let mut change = gateway.ledger.write().await?;
     let attached =
-        treasuries::attach(&mut change, &owner.workspace_id, signer, clock::now()).await?;
+        treasuries::attach(&mut change, &member.workspace_id, signer, clock::now()).await?;
     if !attached {
         return Err(AttachError::Taken(signer));
     }
     change.commit().await.map_err(LedgerError::from)?;
-    view(&gateway, &owner)
+    view(&gateway, &member.workspace_id)
         .await
         .map(Json)
         .map_err(AttachError::View)
@@ -104,15 +111,15 @@ pub(crate) async fn attach(
     ), security(("owner" = [])))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<TreasuryView>, Problem> {
-    view(&gateway, &owner).await.map(Json)
+    view(&gateway, &member.workspace_id).await.map(Json)
 }
 
-async fn view(gateway: &Gateway, owner: &Owner) -> Result<TreasuryView, Problem> {
+async fn view(gateway: &Gateway, workspace_id: &str) -> Result<TreasuryView, Problem> {
     let workspace = {
         let mut conn = gateway.ledger.read().await?;
-        workspaces::get(&mut conn, &owner.workspace_id).await?
+        workspaces::get(&mut conn, workspace_id).await?
     };
     let Some(address) = workspace.treasury else {
         return Err(Problem::new(

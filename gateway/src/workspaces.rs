@@ -1,4 +1,4 @@
-//! Workspaces: made by the operator, looked at and budgeted by their owners.
+//! Workspaces: made by the operator with their first owner, looked at and budgeted by their members.
 
 use std::sync::Arc;
 
@@ -11,23 +11,19 @@ use x402_schemas::{
     },
     policy::Policy,
 };
-use x402_service::{
-    api_key::{ApiKey, KeyKind, random_id},
-    clock,
-    json::StrictJson,
-    problem::Problem,
-};
+use x402_service::{api_key::random_id, clock, json::StrictJson, problem::Problem};
 
 use crate::{
     gateway::{Gateway, checked_name},
     idempotency::{IdempotencyKey, Known},
     ledger::{
         LedgerError,
-        api_keys::{self, Holder},
         held::{self, Span},
         workspaces,
     },
-    principal::{Operator, Owner},
+    members,
+    permissions::{ManagingWorkspace, PausingWorkspace, Viewing},
+    principal::{Member, Operator},
     spender::{Spender, SpenderError},
 };
 
@@ -50,8 +46,6 @@ pub(crate) async fn create(
     let attempt = key.attempt("operator", "POST /workspaces", &request, now)?;
     let name = checked_name(&request.name)?;
     let workspace_id = random_id("ws").map_err(LedgerError::from)?;
-    let key = ApiKey::generate(KeyKind::Owner).map_err(LedgerError::from)?;
-    let hash = key.hash(&gateway.key_pepper);
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
@@ -64,18 +58,11 @@ pub(crate) async fn create(
         now,
     )
     .await?;
-    api_keys::insert(
-        &mut change,
-        key.key_id(),
-        hash,
-        &workspace_id,
-        Holder::Owner,
-        now,
-    )
-    .await?;
+    let owner = members::found(&gateway, &mut change, &workspace_id, now).await?;
     let created = WorkspaceCreated {
         workspace_id,
-        api_key: key.expose(),
+        member_id: owner.member_id,
+        api_key: owner.api_key,
     };
     let answer = attempt
         .answer(&gateway, &mut change, StatusCode::CREATED, &created)
@@ -84,7 +71,7 @@ pub(crate) async fn create(
     Ok(answer)
 }
 
-/// The owner's workspace, with what its agents spent in this UTC month.
+/// The workspace, with what its agents spent in this UTC month.
 #[utoipa::path(get, path = "/workspace", tag = "owner",
     responses(
         (status = 200, body = WorkspaceView),
@@ -92,9 +79,9 @@ pub(crate) async fn create(
     ), security(("owner" = [])))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<Viewing>,
 ) -> Result<Json<WorkspaceView>, Problem> {
-    view(&gateway, &owner).await.map(Json)
+    view(&gateway, &member.workspace_id).await.map(Json)
 }
 
 /// Sets the workspace's budget for a UTC month. Holds from the next quote and payment on.
@@ -103,16 +90,17 @@ pub(crate) async fn show(
         (status = 200, body = WorkspaceView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_budget(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingWorkspace>,
     StrictJson(request): StrictJson<SetBudget>,
 ) -> Result<Json<WorkspaceView>, Problem> {
     let mut change = gateway.ledger.write().await?;
-    workspaces::set_budget(&mut change, &owner.workspace_id, request.monthly_budget).await?;
+    workspaces::set_budget(&mut change, &member.workspace_id, request.monthly_budget).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    view(&gateway, &owner).await.map(Json)
+    view(&gateway, &member.workspace_id).await.map(Json)
 }
 
 /// Gives the workspace a policy that all of its agents together have to satisfy, or takes it away. Holds from the next
@@ -122,10 +110,11 @@ pub(crate) async fn set_budget(
         (status = 200, body = WorkspaceView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_policy(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingWorkspace>,
     StrictJson(request): StrictJson<SetWorkspacePolicy>,
 ) -> Result<Json<WorkspaceView>, Problem> {
     let policy = request.policy.as_ref();
@@ -133,9 +122,9 @@ pub(crate) async fn set_policy(
         .map_or(Ok(()), Policy::check)
         .map_err(|error| Problem::invalid(error.to_string()))?;
     let mut change = gateway.ledger.write().await?;
-    workspaces::set_policy(&mut change, &owner.workspace_id, policy).await?;
+    workspaces::set_policy(&mut change, &member.workspace_id, policy).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    view(&gateway, &owner).await.map(Json)
+    view(&gateway, &member.workspace_id).await.map(Json)
 }
 
 /// Stops every agent of the workspace from being allowed anything new. What is under way goes on.
@@ -143,12 +132,13 @@ pub(crate) async fn set_policy(
     responses(
         (status = 200, body = WorkspaceView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
     ), security(("owner" = [])))]
 pub(crate) async fn pause(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<PausingWorkspace>,
 ) -> Result<Json<WorkspaceView>, Problem> {
-    set_paused(&gateway, &owner, Some(clock::now())).await
+    set_paused(&gateway, &member.workspace_id, Some(clock::now())).await
 }
 
 /// Lets a paused workspace go on.
@@ -156,28 +146,29 @@ pub(crate) async fn pause(
     responses(
         (status = 200, body = WorkspaceView),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn resume(
     State(gateway): State<Arc<Gateway>>,
-    owner: Owner,
+    member: Member<ManagingWorkspace>,
 ) -> Result<Json<WorkspaceView>, Problem> {
-    set_paused(&gateway, &owner, None).await
+    set_paused(&gateway, &member.workspace_id, None).await
 }
 
 async fn set_paused(
     gateway: &Gateway,
-    owner: &Owner,
+    workspace_id: &str,
     since: Option<Timestamp>,
 ) -> Result<Json<WorkspaceView>, Problem> {
     let mut change = gateway.ledger.write().await?;
-    workspaces::set_paused(&mut change, &owner.workspace_id, since).await?;
+    workspaces::set_paused(&mut change, workspace_id, since).await?;
     change.commit().await.map_err(LedgerError::from)?;
-    view(gateway, owner).await.map(Json)
+    view(gateway, workspace_id).await.map(Json)
 }
 
-async fn view(gateway: &Gateway, owner: &Owner) -> Result<WorkspaceView, Problem> {
+async fn view(gateway: &Gateway, workspace_id: &str) -> Result<WorkspaceView, Problem> {
     let mut conn = gateway.ledger.read().await?;
-    let workspace = workspaces::get(&mut conn, &owner.workspace_id).await?;
+    let workspace = workspaces::get(&mut conn, workspace_id).await?;
     let now = clock::now();
     let daily_spent = held::sum(&mut conn, &workspace.id, Span::Day, now).await?;
     let monthly_spent = held::sum(&mut conn, &workspace.id, Span::Month, now).await?;

@@ -13,7 +13,9 @@ use crate::{
         approval::{self, ApprovalCommand},
         audit::{self, AuditArgs},
         demo::{self, DemoArgs},
+        key::{self, KeyCommand},
         ledger::{self, LedgerCommand},
+        member::{self, MemberCommand},
         node::{self, NodeArgs},
         pay::{self, PayArgs},
         provider::{self, ProviderCommand},
@@ -70,6 +72,12 @@ enum Command {
     /// Workspaces.
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
+    /// Members of a workspace and their roles.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// API keys of members, agents and providers.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Agents and their policies.
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -181,6 +189,8 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Ledger(command) => ledger::run(command).await,
         Command::Wallet(command) => wallet::run(command).await.map(done),
         Command::Workspace(command) => workspace::run(command).await.map(done),
+        Command::Member(command) => member::run(command).await.map(done),
+        Command::Key(command) => key::run(command).await.map(done),
         Command::Agent(command) => agent::run(command).await.map(done),
         Command::Approval(command) => approval::run(command).await.map(done),
         Command::Provider(command) => provider::run(command).await.map(done),

@@ -1,4 +1,4 @@
-//! The gateway as an owner sees it: one method for each request, errors as the gateway words them.
+//! The gateway as a member of a workspace sees it: one method for each request, errors as the gateway words them.
 
 use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode, Url};
@@ -9,6 +9,8 @@ use x402_schemas::{
         ErrorBody,
         agent::PaymentView,
         base_url::BaseUrl,
+        keys::{KeyView, RotateKey},
+        members::{CreateMember, MemberCreated, MemberView, SessionCreated, SetRole},
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
             ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
@@ -28,7 +30,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// `key` is an owner's, or the operator's token for creating workspaces.
+    /// `key` is a member's, or the operator's token for creating workspaces.
     pub fn new(gateway: Url, key: SecretString) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(std::time::Duration::from_secs(30))
@@ -110,6 +112,57 @@ impl Owner {
         self.send(Method::POST, &path, Some(rejection)).await
     }
 
+    /// `POST /members`.
+    pub async fn create_member(&self, request: &CreateMember) -> anyhow::Result<MemberCreated> {
+        self.send(Method::POST, &["members"], Some(request)).await
+    }
+
+    /// `GET /members`.
+    pub async fn members(&self) -> anyhow::Result<Vec<MemberView>> {
+        self.get(&["members"]).await
+    }
+
+    /// `GET /members/me`.
+    pub async fn me(&self) -> anyhow::Result<MemberView> {
+        self.get(&["members", "me"]).await
+    }
+
+    /// `PUT /members/{id}/role`.
+    pub async fn set_role(&self, member_id: &str, request: SetRole) -> anyhow::Result<MemberView> {
+        self.send(Method::PUT, &["members", member_id, "role"], Some(&request))
+            .await
+    }
+
+    /// `POST /sessions`.
+    pub async fn session(&self) -> anyhow::Result<SessionCreated> {
+        self.post(&["sessions"]).await
+    }
+
+    /// `POST /members/{id}/rotate`.
+    pub async fn rotate_member(
+        &self,
+        member_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<MemberCreated> {
+        let path = ["members", member_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
+    }
+
+    /// `GET /keys`.
+    pub async fn keys(&self) -> anyhow::Result<Vec<KeyView>> {
+        self.get(&["keys"]).await
+    }
+
+    /// `POST /keys/{id}/revoke`.
+    pub async fn revoke_key(&self, key_id: &str) -> anyhow::Result<Revoked> {
+        self.post(&["keys", key_id, "revoke"]).await
+    }
+
+    /// `POST /members/{id}/remove`.
+    pub async fn remove_member(&self, member_id: &str) -> anyhow::Result<MemberView> {
+        self.post(&["members", member_id, "remove"]).await
+    }
+
     /// `POST /agents`.
     pub async fn create_agent(&self, request: &CreateAgent) -> anyhow::Result<AgentCreated> {
         self.send(Method::POST, &["agents"], Some(request)).await
@@ -137,8 +190,13 @@ impl Owner {
     }
 
     /// `POST /agents/{id}/rotate`.
-    pub async fn rotate_agent(&self, agent_id: &str) -> anyhow::Result<AgentCreated> {
-        self.post(&["agents", agent_id, "rotate"]).await
+    pub async fn rotate_agent(
+        &self,
+        agent_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<AgentCreated> {
+        let path = ["agents", agent_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
     }
 
     /// `POST /agents/{id}/revoke`.
@@ -160,8 +218,13 @@ impl Owner {
     }
 
     /// `POST /providers/{id}/rotate`.
-    pub async fn rotate_provider(&self, provider_id: &str) -> anyhow::Result<ProviderCreated> {
-        self.post(&["providers", provider_id, "rotate"]).await
+    pub async fn rotate_provider(
+        &self,
+        provider_id: &str,
+        grace: RotateKey,
+    ) -> anyhow::Result<ProviderCreated> {
+        let path = ["providers", provider_id, "rotate"];
+        self.send(Method::POST, &path, Some(&grace)).await
     }
 
     /// `POST /providers/{id}/revoke`.

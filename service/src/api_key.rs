@@ -19,6 +19,8 @@ const KEY_ID_LEN: usize = 8;
 pub enum KeyKind {
     /// An owner of a workspace.
     Owner,
+    /// Any other member of a workspace.
+    Member,
     /// An agent.
     Agent,
     /// A provider.
@@ -51,12 +53,13 @@ pub struct NotAnApiKey;
 pub struct NoRandomness;
 
 impl KeyKind {
-    const ALL: [Self; 3] = [Self::Owner, Self::Agent, Self::Provider];
+    const ALL: [Self; 4] = [Self::Owner, Self::Member, Self::Agent, Self::Provider];
 
     /// The word within the key.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
+            Self::Member => "member",
             Self::Agent => "agent",
             Self::Provider => "provider",
         }

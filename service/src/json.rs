@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
@@ -13,6 +13,10 @@ use crate::problem::Problem;
 /// A body of type `T`, or a 4xx that says what is wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub struct StrictJson<T>(pub T);
+
+/// A body of type `T`, or none or `null`, which are like an empty `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub T);
 
 /// A query string of type `T`, or a 400 that says what is wrong with it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for StrictJson<T> {
             Ok(Json(read)) => Ok(Self(read)),
             Err(rejection) => Err(Problem::invalid(rejection.body_text())),
         }
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let StrictJson(read) = StrictJson::<Option<T>>::from_request(request, state).await?;
+        Ok(Self(read.unwrap_or_default()))
     }
 }
 
@@ -103,6 +119,37 @@ mod tests {
         let error = serde_json::from_slice(&body)
             .map(|body: serde_json::Value| body["error"].as_str().unwrap().to_owned());
         (status, error.unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_be_absent_is_read_strictly_when_it_is_there() {
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct Grace {
+            seconds: u32,
+        }
+        let router = Router::new().route(
+            "/",
+            post(async |OptionalJson(grace): OptionalJson<Grace>| grace.seconds.to_string()),
+        );
+        for (body, read) in [
+            ("", "0"),
+            ("null", "0"),
+            ("{}", "0"),
+            (r#"{"seconds":7}"#, "7"),
+        ] {
+            let request = Request::post("/").header("content-type", "application/json");
+            let request = request.body(Body::from(body)).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let answer = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(answer, read, "{body:?}");
+        }
+        for body in ["x", "7", r#"{"second":7}"#, r#"{"seconds":"7"}"#] {
+            let request = Request::post("/").header("content-type", "application/json");
+            let request = request.body(Body::from(body)).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 400, "{body:?}");
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,12 @@ pub mod json;
 /// A listener with limits on every request.
 pub mod serve;
 
+/// One asker's share: a rate, and a number of open requests.
+pub mod rate;
+
+/// Connections of a public port: only so many, and none that stays silent.
+pub mod connections;
+
 /// Health, readiness and metrics, on a port of their own.
 pub mod admin;
 

@@ -75,6 +75,15 @@ impl Problem {
         )
     }
 
+    /// Tells when to come back.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..self
+        }
+    }
+
     /// The stable code that the caller sees.
     pub const fn code(&self) -> &'static str {
         self.code

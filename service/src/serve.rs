@@ -12,7 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-use crate::problem::Problem;
+use crate::{
+    connections::{Connections, Peer},
+    problem::Problem,
+};
 
 /// Limits of one service's public port.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,20 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     axum::serve(NoDelay(listener), routes)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+/// The same for a port that anybody reaches: only so many connections at once, none that stays silent, and each
+/// request knows its [`Peer`](crate::connections::Peer).
+pub async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    routes: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let service = routes.into_make_service_with_connect_info::<Peer>();
+    axum::serve(Connections::new(listener, connections), service)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

@@ -23,8 +23,11 @@ use x402::{
 };
 use x402_schemas::{
     amount::Amount,
-    api::owner::{
-        AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace, Payee, RelayTransaction,
+    api::{
+        members::{CreateMember, Role},
+        owner::{
+            AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace, Payee, RelayTransaction,
+        },
     },
     index::IndexReader,
     network::Network,
@@ -91,8 +94,13 @@ impl World {
 
     /// A world whose quotes last only so long.
     pub async fn with_quote_ttl(exe: &str, seconds: u64) -> Self {
-        let shared = shared(exe).await;
         let flag = ("gateway", "quote-ttl-seconds", seconds.to_string());
+        Self::with_flag(exe, flag).await
+    }
+
+    /// A world with a flag of a service.
+    pub async fn with_flag(exe: &str, flag: ServiceFlag) -> Self {
+        let shared = shared(exe).await;
         Self::start(shared, None, Some(flag)).await
     }
 
@@ -119,7 +127,12 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let token = place_token(chain).await;
         let mut options = stack_options(shared, chain, &token, &folder);
-        options.flags.extend(flag);
+        if let Some((service, name, value)) = flag {
+            options
+                .flags
+                .retain(|(of, flag, _)| (*of, *flag) != (service, name));
+            options.flags.push((service, name, value));
+        }
         let tasks = Tasks::new();
         let stack = start_services(&options, &tasks).await;
         let gateway = url(stack.gateway);
@@ -199,6 +212,16 @@ impl World {
     pub async fn other_owner(&self) -> Owner {
         let operator = Owner::new(self.gateway(), SecretString::from(OPERATOR_TOKEN)).unwrap();
         create_workspace(&operator, &self.gateway()).await.0
+    }
+
+    /// A new member of the workspace, with its key.
+    pub async fn member(&self, role: Role) -> Owner {
+        let request = CreateMember {
+            name: role.to_string(),
+            role,
+        };
+        let member = self.owner.create_member(&request).await.unwrap();
+        Owner::new(self.gateway(), SecretString::from(member.api_key)).unwrap()
     }
 
     /// Replaces the agent's policy.
@@ -466,7 +489,11 @@ pub fn stack_options(
         gateway_listen: anywhere,
         verifier_listen: anywhere,
         admin_listen: anywhere,
-        flags: vec![("indexer", "poll-ms", "20".into())],
+        flags: vec![
+            ("indexer", "poll-ms", "20".into()),
+            // Tests that wait for something ask again and again.
+            ("gateway", "key-rate-per-minute", "1000000".into()),
+        ],
     }
 }
 

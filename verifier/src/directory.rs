@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -47,7 +48,15 @@ pub(crate) struct Known {
     /// The proof keys, ready for checking.
     pub(crate) keys: ProofKeys,
     pepper: Pepper,
-    by_key_id: HashMap<String, (B256, Arc<Provider>)>,
+    by_key_id: HashMap<String, KnownKey>,
+}
+
+/// A key of the directory.
+#[derive(Debug)]
+struct KnownKey {
+    hash: B256,
+    ends_at: Option<Timestamp>,
+    provider: Arc<Provider>,
 }
 
 /// A provider that may ask.
@@ -102,7 +111,13 @@ impl Known {
                 payees: provider.payees.iter().map(|payee| payee.0).collect(),
             });
             for key in provider.keys {
-                by_key_id.insert(key.key_id, (key.hash, Arc::clone(&known)));
+                let provider = Arc::clone(&known);
+                let known_key = KnownKey {
+                    hash: key.hash,
+                    ends_at: key.ends_at,
+                    provider,
+                };
+                by_key_id.insert(key.key_id, known_key);
             }
         }
         Self {
@@ -116,19 +131,25 @@ impl Known {
     }
 
     fn lanes(&self) -> HashMap<String, Arc<Lane>> {
-        let providers = self.by_key_id.values().map(|(_, provider)| provider);
+        let providers = self.by_key_id.values().map(|key| &key.provider);
         providers
             .map(|provider| (provider.id.clone(), Arc::clone(&provider.lane)))
             .collect()
     }
 
-    /// The provider whose key this is. An unknown key takes as long as a known one.
-    pub(crate) fn provider(&self, key: &ApiKey) -> Option<&Arc<Provider>> {
-        let entry = self.by_key_id.get(key.key_id());
-        let hash = entry.map_or(B256::ZERO, |(hash, _)| *hash);
+    /// The provider whose key this is. An unknown key takes as long as a known one. The time is asked only for a key
+    /// that has an end.
+    pub(crate) fn provider(
+        &self,
+        key: &ApiKey,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Option<&Arc<Provider>> {
+        let known = self.by_key_id.get(key.key_id());
+        let hash = known.map_or(B256::ZERO, |known| known.hash);
         let matches = key.matches(&self.pepper, hash);
-        let (_, provider) = entry?;
-        (matches && key.kind() == KeyKind::Provider).then_some(provider)
+        let known = known?;
+        let lives = known.ends_at.is_none_or(|end| now() < end);
+        (matches && lives && key.kind() == KeyKind::Provider).then_some(&known.provider)
     }
 }
 

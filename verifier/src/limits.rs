@@ -7,25 +7,19 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
-};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::{InMemoryState, NotKeyed},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use x402_schemas::api::provider::MAX_BATCH;
-use x402_service::problem::Problem;
+pub(crate) use x402_service::rate::Left;
+use x402_service::{
+    problem::Problem,
+    rate::{self, Spent},
+};
 
 use crate::metrics::Refused;
-
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// When to come back to a verifier that has too much in hand.
 const OVERLOADED_RETRY_SECONDS: u32 = 1;
@@ -41,25 +35,12 @@ pub(crate) struct Terms {
 
 /// One provider's share, for as long as the directory has the provider.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    rate: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
-    clock: DefaultClock,
-    per_second: NonZeroU32,
-    slots: Arc<Semaphore>,
-}
+pub(crate) struct Lane(rate::Lane);
 
 /// All that is in hand.
 #[derive(Clone, Debug)]
 pub(crate) struct InHand {
     items: Arc<Semaphore>,
-}
-
-/// What is left of a provider's rate, for its headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Left {
-    limit: u32,
-    remaining: u32,
-    reset_seconds: u32,
 }
 
 /// A request that is not taken up.
@@ -90,20 +71,17 @@ impl Lane {
             .ok()
             .and_then(NonZeroU32::new)
             .unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(terms.per_second).allow_burst(terms.per_second.max(batch));
-        Self {
-            rate: RateLimiter::direct(quota).with_middleware(),
-            clock: DefaultClock::default(),
-            per_second: terms.per_second,
-            slots: Arc::new(Semaphore::new(terms.concurrent)),
-        }
+        let burst = terms.per_second.max(batch);
+        Self(rate::Lane::per_second(
+            terms.per_second,
+            burst,
+            terms.concurrent,
+        ))
     }
 
     /// Opens a request, until the slot is dropped.
     pub(crate) fn open(&self) -> Result<OwnedSemaphorePermit, LimitError> {
-        Arc::clone(&self.slots)
-            .try_acquire_owned()
-            .map_err(|_| LimitError::Concurrency)
+        Ok(self.0.open()?)
     }
 
     /// Takes `count` proofs of the rate.
@@ -112,29 +90,23 @@ impl Lane {
             .ok()
             .and_then(NonZeroU32::new)
             .unwrap_or(NonZeroU32::MIN);
-        match self.rate.check_n(count) {
-            Ok(Ok(state)) => Ok(self.left(state.remaining_burst_capacity(), state.quota())),
-            Ok(Err(not_until)) => {
-                let wait = not_until.wait_time_from(self.clock.now());
-                Err(LimitError::Rate {
-                    left: self.left(0, not_until.quota()),
-                    retry_seconds: u32::try_from(wait.as_secs())
-                        .unwrap_or(u32::MAX)
-                        .saturating_add(1),
-                })
-            }
-            // A batch always fits the burst; anything else asks for what there never is.
-            Err(_) => Err(LimitError::Overloaded),
-        }
+        Ok(self.0.take(count)?)
     }
+}
 
-    fn left(&self, remaining: u32, quota: Quota) -> Left {
-        let limit = quota.burst_size().get();
-        let used = limit.saturating_sub(remaining);
-        Left {
-            limit,
-            remaining,
-            reset_seconds: used.div_ceil(self.per_second.get()),
+impl From<Spent> for LimitError {
+    fn from(spent: Spent) -> Self {
+        match spent {
+            Spent::Rate {
+                left,
+                retry_seconds,
+            } => Self::Rate {
+                left,
+                retry_seconds,
+            },
+            // A batch always fits the burst; anything else asks for what there never is.
+            Spent::TooMuch => Self::Overloaded,
+            Spent::Concurrency => Self::Concurrency,
         }
     }
 }
@@ -176,23 +148,6 @@ impl LimitError {
     }
 }
 
-impl Left {
-    fn write(self, headers: &mut HeaderMap) {
-        headers.insert(LIMIT, HeaderValue::from(self.limit));
-        headers.insert(REMAINING, HeaderValue::from(self.remaining));
-        headers.insert(RESET, HeaderValue::from(self.reset_seconds));
-    }
-}
-
-impl IntoResponseParts for Left {
-    type Error = std::convert::Infallible;
-
-    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
-        self.write(parts.headers_mut());
-        Ok(parts)
-    }
-}
-
 impl IntoResponse for LimitError {
     fn into_response(self) -> Response {
         let (status, retry_seconds) = match self {
@@ -224,7 +179,7 @@ mod tests {
     #[test]
     fn items_of_a_batch_count_as_requests() {
         let lane = lane(2_000, 1);
-        assert_eq!(lane.take(1_000).unwrap().remaining, 1_000);
+        assert_eq!(lane.take(1_000).unwrap().remaining(), 1_000);
         assert!(lane.take(999).is_ok());
         let LimitError::Rate {
             left,
@@ -233,14 +188,14 @@ mod tests {
         else {
             panic!("the rate is used up");
         };
-        assert_eq!((left.limit, retry_seconds), (2_000, 1));
+        assert_eq!((left.limit(), retry_seconds), (2_000, 1));
     }
 
     #[test]
     fn a_batch_fits_the_smallest_rate_and_takes_its_time() {
         let lane = lane(1, 1);
         let left = lane.take(1_000).unwrap();
-        assert_eq!((left.remaining, left.reset_seconds), (0, 1_000));
+        assert_eq!((left.remaining(), left.reset_seconds()), (0, 1_000));
         assert!(matches!(
             lane.take(1_000),
             Err(LimitError::Rate { retry_seconds, .. }) if retry_seconds > 900

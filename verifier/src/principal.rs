@@ -9,7 +9,7 @@ use axum::{
 };
 use thiserror::Error;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use x402_service::{api_key::ApiKey, problem::Problem};
+use x402_service::{api_key::ApiKey, clock, problem::Problem};
 
 use crate::{
     Verifier,
@@ -61,7 +61,7 @@ impl Principal {
     /// Whose key this is now.
     pub(crate) fn of(verifier: &Verifier, key: &ApiKey) -> Result<Self, KeyError> {
         let directory = verifier.directory.current(Instant::now())?;
-        let provider = directory.provider(key).map(Arc::clone);
+        let provider = directory.provider(key, clock::now).map(Arc::clone);
         let provider = provider.ok_or(KeyError::Unknown)?;
         Ok(Self {
             directory,

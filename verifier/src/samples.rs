@@ -132,6 +132,7 @@ pub(crate) fn provider(id: &str, payees: &[Address]) -> (DirectoryProvider, ApiK
         keys: vec![DirectoryKey {
             key_id: key.key_id().to_owned(),
             hash: key.hash(&pepper()),
+            ends_at: None,
         }],
         confirmations: Confirmations::default(),
     };

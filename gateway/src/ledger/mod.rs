@@ -19,6 +19,9 @@ pub(crate) mod workspaces;
 /// Treasuries and to whom they belong.
 pub(crate) mod treasuries;
 
+/// Members and their roles.
+pub(crate) mod members;
+
 /// Agents and their policies.
 pub(crate) mod agents;
 

@@ -185,18 +185,18 @@ async fn an_answer_is_kept_encrypted_and_forgotten_after_a_day() {
     }
     let mut conn = house.gateway.ledger.write().await.unwrap();
     let later = clock::now() + idempotency_keys::KEPT;
-    let found = idempotency_keys::find(&mut conn, &owner.workspace_id, "k", clock::now()).await;
+    let found = idempotency_keys::find(&mut conn, &owner.member_id, "k", clock::now()).await;
     assert!(found.unwrap().is_some());
-    let found = idempotency_keys::find(&mut conn, &owner.workspace_id, "k", later).await;
+    let found = idempotency_keys::find(&mut conn, &owner.member_id, "k", later).await;
     assert_eq!(found.unwrap(), None);
     // Then the key may be used anew, and what is old goes.
     let used = Used {
         request: B256::ZERO,
         answer: None,
     };
-    idempotency_keys::insert(&mut conn, &owner.workspace_id, "k", &used, later)
+    idempotency_keys::insert(&mut conn, &owner.member_id, "k", &used, later)
         .await
         .unwrap();
-    let found = idempotency_keys::find(&mut conn, &owner.workspace_id, "k", later).await;
+    let found = idempotency_keys::find(&mut conn, &owner.member_id, "k", later).await;
     assert_eq!(found.unwrap(), Some(used));
 }

@@ -7,9 +7,13 @@ mod directory;
 mod documents;
 mod idempotency;
 mod issued;
+mod keys;
 mod ledger;
 mod limits;
+mod members;
 mod policies;
+mod rates;
+mod sessions;
 mod tenancy;
 
 use std::sync::Arc;
@@ -36,7 +40,9 @@ use crate::{
     directory::{FULL_LEASE, Followers},
     gateway::Gateway,
     idempotency::{AnswerCipher, IdempotencyKey},
+    key_uses::KeyUses,
     ledger::Ledger,
+    limits::{Limits, Terms},
     metrics::GatewayMetrics,
     pay::{
         lane::Lanes,
@@ -47,6 +53,7 @@ use crate::{
     proofs::Proofs,
     routes,
     seed::Seed,
+    sessions::Sessions,
 };
 
 const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -61,13 +68,14 @@ struct House {
     folder: TempDir,
 }
 
-/// A workspace's id and its owner's key.
+/// A workspace's id, and its owner's id and key.
 struct Tenant {
     workspace_id: String,
+    member_id: String,
     key: String,
 }
 
-/// An agent's id and key.
+/// An agent's or a member's id and key.
 struct AgentKey {
     id: String,
     key: String,
@@ -75,6 +83,15 @@ struct AgentKey {
 
 impl House {
     async fn new() -> Self {
+        Self::within(Terms {
+            per_minute: std::num::NonZeroU32::MAX,
+            concurrent: 1_000,
+        })
+        .await
+    }
+
+    /// A gateway whose keys and addresses may ask so much.
+    async fn within(terms: Terms) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).await.unwrap();
         let seed = Seed::from_bytes(&B256::repeat_byte(7));
@@ -84,6 +101,9 @@ impl House {
             network: Network::DEVNET,
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
+            limits: Limits::of(terms),
+            sessions: Sessions::of(&seed, "http://gateway.test").unwrap(),
+            key_uses: KeyUses::default(),
             answers: AnswerCipher::of(&seed).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
@@ -141,6 +161,7 @@ impl House {
         assert_eq!(status, 201, "{body}");
         Tenant {
             workspace_id: text(&body, "workspaceId"),
+            member_id: text(&body, "memberId"),
             key: text(&body, "apiKey"),
         }
     }
@@ -156,6 +177,24 @@ impl House {
             id: text(&body, "agentId"),
             key: text(&body, "apiKey"),
         }
+    }
+
+    /// Makes a member of that role; its id and key.
+    async fn member(&self, owner: &Tenant, role: &str) -> AgentKey {
+        let body = json!({"name": role, "role": role});
+        let (status, body) = self.send("POST", "/members", &owner.key, body).await;
+        assert_eq!(status, 201, "{body}");
+        AgentKey {
+            id: text(&body, "memberId"),
+            key: text(&body, "apiKey"),
+        }
+    }
+
+    /// A session of whoever has this key.
+    async fn session(&self, key: &str) -> String {
+        let (status, body) = self.send("POST", "/sessions", key, Value::Null).await;
+        assert_eq!(status, 201, "{body}");
+        text(&body, "token")
     }
 
     async fn provider(&self, owner: &Tenant, payee: &str) -> (u16, Value) {

@@ -1,67 +1,134 @@
+use x402_schemas::api::members::Role;
+use x402_service::api_key::{ApiKey, KeyKind};
+
 use super::*;
+
+/// Every route with the least role of a member that may ask it, and who else may.
+const WELCOME: [(&str, &str, Option<Role>, &[&str]); 42] = {
+    use Role::{Admin, Member, Owner, Viewer};
+    [
+        ("POST", "/quote", None, &["agent"]),
+        ("POST", "/pay", None, &["agent"]),
+        ("GET", "/payments/{id}", Some(Viewer), &["agent"]),
+        ("GET", "/payments", Some(Viewer), &[]),
+        ("POST", "/payments/{id}/approve", Some(Member), &[]),
+        ("POST", "/payments/{id}/reject", Some(Member), &[]),
+        ("GET", "/approvals", Some(Viewer), &[]),
+        ("POST", "/policy/dry-run", Some(Viewer), &[]),
+        ("POST", "/workspaces", None, &["operator"]),
+        ("GET", "/workspace", Some(Viewer), &[]),
+        ("PUT", "/workspace/budget", Some(Owner), &[]),
+        ("PUT", "/workspace/policy", Some(Owner), &[]),
+        ("POST", "/workspace/pause", Some(Admin), &[]),
+        ("POST", "/workspace/resume", Some(Owner), &[]),
+        ("POST", "/sessions", Some(Viewer), &[]),
+        ("GET", "/members", Some(Viewer), &[]),
+        ("POST", "/members", Some(Owner), &[]),
+        ("GET", "/members/me", Some(Viewer), &[]),
+        ("PUT", "/members/{id}/role", Some(Owner), &[]),
+        ("POST", "/members/{id}/rotate", Some(Owner), &[]),
+        ("POST", "/members/{id}/remove", Some(Owner), &[]),
+        ("GET", "/keys", Some(Admin), &[]),
+        ("POST", "/keys/{id}/revoke", Some(Admin), &[]),
+        ("POST", "/agents", Some(Admin), &[]),
+        ("GET", "/agents", Some(Viewer), &[]),
+        ("PUT", "/agents/{id}/policy", Some(Admin), &[]),
+        ("POST", "/agents/{id}/pause", Some(Member), &[]),
+        ("POST", "/agents/{id}/resume", Some(Admin), &[]),
+        ("POST", "/agents/{id}/rotate", Some(Admin), &[]),
+        ("POST", "/agents/{id}/revoke", Some(Admin), &[]),
+        ("POST", "/providers", Some(Admin), &[]),
+        ("GET", "/providers", Some(Viewer), &[]),
+        ("POST", "/providers/{id}/rotate", Some(Admin), &[]),
+        ("POST", "/providers/{id}/revoke", Some(Admin), &[]),
+        ("PUT", "/providers/{id}/confirmations", Some(Admin), &[]),
+        ("GET", "/treasury", Some(Viewer), &[]),
+        ("POST", "/treasury", Some(Owner), &[]),
+        ("POST", "/treasury/relay", Some(Owner), &[]),
+        ("POST", "/proof-keys/rotate", None, &["operator"]),
+        ("GET", "/internal/directory", None, &["service"]),
+        ("GET", "/internal/proofs", None, &["service"]),
+        ("POST", "/members/me/rotate", Some(Viewer), &[]),
+    ]
+};
+
+/// Routes that anybody may ask, or whose answer is another service's.
+const OPEN: [&str; 6] = [
+    "/.well-known/jwks.json",
+    "/verify",
+    "/verify/batch",
+    "/openapi.json",
+    "/docs",
+    "other",
+];
+
+#[test]
+fn the_table_of_who_is_welcome_names_every_route() {
+    for route in routes::ALL {
+        let named = WELCOME.iter().any(|(_, path, ..)| *path == route);
+        assert_ne!(named, OPEN.contains(&route), "{route}");
+    }
+}
 
 #[tokio::test]
 async fn every_route_refuses_every_wrong_principal() {
     let house = House::new().await;
     let owner = house.workspace("100").await;
+    let mut members = vec![(Role::Owner, "owner", owner.key.clone())];
+    for role in [Role::Admin, Role::Member, Role::Viewer] {
+        let member = house.member(&owner, role.as_str()).await;
+        let session = house.session(&member.key).await;
+        members.push((role, "a session", session));
+        members.push((role, "a key", member.key));
+    }
+    let session = house.session(&owner.key).await;
+    members.insert(0, (Role::Owner, "a session", session));
     let agent = house.agent(&owner, policy("1", "1", "1")).await;
     let (_, provider) = house.provider(&owner, PAYEE).await;
-    let provider_key = text(&provider, "apiKey");
-    let stranger = x402_service::api_key::ApiKey::generate(x402_service::api_key::KeyKind::Owner)
-        .unwrap()
-        .expose();
+    let stranger = ApiKey::generate(KeyKind::Owner).unwrap().expose();
     let raised = agent.key.replace("_agent_", "_owner_");
-    let keys = [
-        ("owner", owner.key.as_str()),
+    let lowered = owner.key.replace("_owner_", "_member_");
+    let others = [
         ("agent", agent.key.as_str()),
-        ("provider", provider_key.as_str()),
+        ("provider", &text(&provider, "apiKey")),
         ("operator", OPERATOR),
         ("service", SERVICE),
-        ("stranger", stranger.as_str()),
-        ("raised", raised.as_str()),
+        ("stranger", &stranger),
+        ("raised", &raised),
+        ("lowered", &lowered),
         ("nothing", ""),
     ];
-    let routes: [(&str, &str, &[&str]); 31] = [
-        ("POST", "/quote", &["agent"]),
-        ("POST", "/pay", &["agent"]),
-        ("GET", "/payments/pay_1", &["agent", "owner"]),
-        ("GET", "/payments", &["owner"]),
-        ("POST", "/payments/pay_1/approve", &["owner"]),
-        ("POST", "/payments/pay_1/reject", &["owner"]),
-        ("GET", "/approvals", &["owner"]),
-        ("POST", "/policy/dry-run", &["owner"]),
-        ("POST", "/workspaces", &["operator"]),
-        ("GET", "/workspace", &["owner"]),
-        ("PUT", "/workspace/budget", &["owner"]),
-        ("PUT", "/workspace/policy", &["owner"]),
-        ("POST", "/workspace/pause", &["owner"]),
-        ("POST", "/workspace/resume", &["owner"]),
-        ("POST", "/agents", &["owner"]),
-        ("GET", "/agents", &["owner"]),
-        ("PUT", "/agents/ag_1/policy", &["owner"]),
-        ("POST", "/agents/ag_1/pause", &["owner"]),
-        ("POST", "/agents/ag_1/resume", &["owner"]),
-        ("POST", "/agents/ag_1/rotate", &["owner"]),
-        ("POST", "/agents/ag_1/revoke", &["owner"]),
-        ("POST", "/providers", &["owner"]),
-        ("GET", "/providers", &["owner"]),
-        ("POST", "/providers/prov_1/rotate", &["owner"]),
-        ("POST", "/providers/prov_1/revoke", &["owner"]),
-        ("PUT", "/providers/prov_1/confirmations", &["owner"]),
-        ("POST", "/treasury", &["owner"]),
-        ("POST", "/treasury/relay", &["owner"]),
-        ("POST", "/proof-keys/rotate", &["operator"]),
-        ("GET", "/internal/directory", &["service"]),
-        ("GET", "/internal/proofs", &["service"]),
-    ];
-    for (method, path, welcome) in routes {
-        for (name, key) in keys {
-            let (status, _) = house.send(method, path, key, Value::Null).await;
+    for (method, pattern, least, welcome) in WELCOME {
+        let path = pattern.replace("{id}", "some_1");
+        // Nobody's key ends here before it has been asked with.
+        let body = if pattern == "/members/me/rotate" {
+            json!({"graceSeconds": 60})
+        } else {
+            Value::Null
+        };
+        for (name, key) in others {
+            let (status, body) = house.send(method, &path, key, body.clone()).await;
+            let refused = (status, body["error"].as_str()) == (401, Some("UNAUTHORIZED"));
             assert_eq!(
-                status == 401,
+                refused,
                 !welcome.contains(&name),
-                "{name} at {method} {path}: {status}"
+                "{name} at {method} {path}: {status} {body}"
             );
+        }
+        for (role, by, key) in &members {
+            let (status, body) = house.send(method, &path, key, body.clone()).await;
+            let code = body["error"].as_str();
+            let asked = format!("{role} with {by} at {method} {path}: {status} {body}");
+            match least {
+                None => assert_eq!((status, code), (401, Some("UNAUTHORIZED")), "{asked}"),
+                Some(least) if *role < least => {
+                    assert_eq!((status, code), (403, Some("ROLE_REQUIRED")), "{asked}");
+                }
+                Some(_) if pattern == "/sessions" && *by == "a session" => {
+                    assert_eq!((status, code), (403, Some("KEY_REQUIRED")), "{asked}");
+                }
+                Some(_) => assert!(status != 401 && status != 403, "{asked}"),
+            }
         }
     }
 }

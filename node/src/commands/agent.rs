@@ -3,7 +3,10 @@
 use clap::Subcommand;
 use x402_schemas::api::{owner::CreateAgent, policy::DryRun};
 
-use super::{connection::OwnerArgs, policy::PolicyArgs};
+use super::{
+    connection::{GraceArgs, OwnerArgs},
+    policy::PolicyArgs,
+};
 use crate::terminal::say_json;
 
 #[derive(Debug, Subcommand)]
@@ -57,10 +60,12 @@ pub(crate) enum AgentCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Give an agent a new key; the old one ends at once.
+    /// Give an agent a new key; the old one ends at once, or after a grace.
     Rotate {
         /// The agent's id.
         agent_id: String,
+        #[command(flatten)]
+        grace: GraceArgs,
         #[command(flatten)]
         owner: OwnerArgs,
     },
@@ -118,9 +123,16 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<()> {
         AgentCommand::Resume { agent_id, owner } => {
             say_json(&owner.connect()?.resume_agent(&agent_id).await?)
         }
-        AgentCommand::Rotate { agent_id, owner } => {
-            say_json(&owner.connect()?.rotate_agent(&agent_id).await?)
-        }
+        AgentCommand::Rotate {
+            agent_id,
+            grace,
+            owner,
+        } => say_json(
+            &owner
+                .connect()?
+                .rotate_agent(&agent_id, grace.into())
+                .await?,
+        ),
         AgentCommand::Revoke { agent_id, owner } => {
             say_json(&owner.connect()?.revoke_agent(&agent_id).await?)
         }

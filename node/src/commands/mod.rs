@@ -15,6 +15,12 @@ pub(crate) mod wallet;
 /// `x402 workspace …`.
 pub(crate) mod workspace;
 
+/// `x402 member …`.
+pub(crate) mod member;
+
+/// `x402 key …`.
+pub(crate) mod key;
+
 /// `x402 agent …`.
 pub(crate) mod agent;
 

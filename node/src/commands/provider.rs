@@ -7,7 +7,7 @@ use x402_schemas::{
     api::owner::{CreateProvider, Payee},
 };
 
-use super::connection::OwnerArgs;
+use super::connection::{GraceArgs, OwnerArgs};
 use crate::terminal::say_json;
 
 #[derive(Debug, Subcommand)]
@@ -27,10 +27,12 @@ pub(crate) enum ProviderCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Give a provider a new key; the old one ends at once.
+    /// Give a provider a new key; the old one ends at once, or after a grace.
     Rotate {
         /// The provider's id.
         provider_id: String,
+        #[command(flatten)]
+        grace: GraceArgs,
         #[command(flatten)]
         owner: OwnerArgs,
     },
@@ -59,9 +61,16 @@ pub(crate) async fn run(command: ProviderCommand) -> anyhow::Result<()> {
             )
         }
         ProviderCommand::List { owner } => say_json(&owner.connect()?.providers().await?),
-        ProviderCommand::Rotate { provider_id, owner } => {
-            say_json(&owner.connect()?.rotate_provider(&provider_id).await?)
-        }
+        ProviderCommand::Rotate {
+            provider_id,
+            grace,
+            owner,
+        } => say_json(
+            &owner
+                .connect()?
+                .rotate_provider(&provider_id, grace.into())
+                .await?,
+        ),
         ProviderCommand::Revoke { provider_id, owner } => {
             say_json(&owner.connect()?.revoke_provider(&provider_id).await?)
         }

@@ -4,6 +4,7 @@
 //! ends. Asking with `since` acknowledges it, so the gateway knows when a revocation has arrived.
 
 use alloy_primitives::B256;
+use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,7 @@ pub struct DirectoryProvider {
     pub provider_id: String,
     /// The addresses that it is paid at.
     pub payees: Vec<Payee>,
-    /// Its valid API keys.
+    /// Its valid API keys; one that was replaced is valid until its end.
     pub keys: Vec<DirectoryKey>,
     /// How settled its payments must be.
     #[serde(default)]
@@ -60,6 +61,9 @@ pub struct DirectoryKey {
     pub key_id: String,
     /// The keyed hash of its secret.
     pub hash: B256,
+    /// When it ends by itself, as it was replaced with a grace. Verifiers end it by their own clocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Directory {

@@ -11,6 +11,12 @@ pub mod provider;
 /// Owners ask the gateway: workspaces, agents, providers, treasuries.
 pub mod owner;
 
+/// Members ask the gateway: who else is one, with which role?
+pub mod members;
+
+/// Members ask the gateway: which keys are there?
+pub mod keys;
+
 /// Owners ask the gateway: what would this policy do, may this payment go on?
 pub mod policy;
 

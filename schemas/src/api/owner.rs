@@ -1,4 +1,4 @@
-//! What owners ask the gateway. Bearer `x402_owner_…`; creating a workspace takes the operator's token.
+//! What a workspace's members ask the gateway, by their roles. Bearer `x402_owner_…` or `x402_member_…`; creating a workspace takes the operator's token.
 
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolStruct, eip712_domain};
@@ -27,6 +27,8 @@ pub struct CreateWorkspace {
 pub struct WorkspaceCreated {
     /// Its id.
     pub workspace_id: String,
+    /// Its first owner.
+    pub member_id: String,
     /// The owner's key. Shown here and never again.
     pub api_key: String,
 }
@@ -129,6 +131,10 @@ pub struct AgentView {
     /// Spent and reserved in this UTC month.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_spent: Amount,
+    /// When a key of its was last used, a minute or so behind after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_used_at: Option<Timestamp>,
     /// Since when it is paused, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

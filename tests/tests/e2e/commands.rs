@@ -235,6 +235,8 @@ fn every_command_explains_itself() {
         "audit",
         "wallet",
         "workspace",
+        "member",
+        "key",
         "agent",
         "provider",
         "pay",

@@ -45,16 +45,23 @@ fn every_path_in_the_documents_exists() {
 }
 
 #[test]
-fn every_invariant_has_the_test_that_it_names() {
+fn every_invariant_and_every_attack_has_the_test_that_it_names() {
     let document = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut code = String::new();
     sources(&root(), &mut code);
-    let rows: Vec<&str> = document
+    let invariants: Vec<&str> = document
         .lines()
         .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit())
         .collect();
-    assert_eq!(rows.len(), 13, "one row for each invariant");
-    for row in rows {
+    assert_eq!(invariants.len(), 13, "one row for each invariant");
+    let (_, attacks) = document.split_once("| attack |").unwrap();
+    let attacks: Vec<&str> = attacks
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with("| "))
+        .collect();
+    assert!(attacks.len() > 10, "the table of attacks");
+    for row in invariants.into_iter().chain(attacks) {
         let tests = row.rsplit('|').nth(1).unwrap();
         let names = quoted(tests);
         assert!(!names.is_empty(), "{row}");

@@ -39,6 +39,12 @@ mod stuck;
 /// Processes killed with -9.
 mod crashes;
 
+/// What an attacker tries at the edges of a purchase.
+mod attacks;
+
+/// Members, their keys and their shares.
+mod members;
+
 /// Keys, tenants and bad input.
 mod tenancy;
 

@@ -3,7 +3,10 @@
 use alloy::primitives::{Address, B256};
 use serde_json::{Value, json};
 use x402_schemas::{
-    api::owner::{CreateProvider, Payee},
+    api::{
+        keys::RotateKey,
+        owner::{CreateProvider, Payee},
+    },
     proof::{ProofSigner, read::read_unchecked},
 };
 use x402_tests::{shared::run, world::World};
@@ -178,7 +181,7 @@ fn no_provider_verifies_anothers_proofs() {
         let rightful = World {
             provider_key: thief
                 .owner
-                .rotate_provider(&thief.provider_id)
+                .rotate_provider(&thief.provider_id, RotateKey::default())
                 .await
                 .unwrap()
                 .api_key,

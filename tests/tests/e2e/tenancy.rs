@@ -2,8 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use x402_schemas::api::owner::{
-    AttachTreasury, CreateAgent, CreateProvider, Payee, RelayTransaction,
+use x402_schemas::api::{
+    keys::RotateKey,
+    owner::{AttachTreasury, CreateAgent, CreateProvider, Payee, RelayTransaction},
 };
 use x402_tests::{
     raw,
@@ -106,7 +107,11 @@ fn revocation_holds_at_once() {
 fn a_rotated_key_ends_the_one_before() {
     run(async {
         let world = World::new(EXE).await;
-        let agent = world.owner.rotate_agent(&world.agent_id).await.unwrap();
+        let agent = world
+            .owner
+            .rotate_agent(&world.agent_id, RotateKey::default())
+            .await
+            .unwrap();
         assert_eq!(world.quote("inv_1", json!({})).await.0, 401);
         let world = World {
             agent_key: agent.api_key,
@@ -154,13 +159,19 @@ fn no_tenant_reads_or_spends_anothers_anything() {
         // Another owner changes nothing of ours, by id or by address.
         for refused in [
             other.revoke_agent(&world.agent_id).await.err(),
-            other.rotate_agent(&world.agent_id).await.err(),
+            other
+                .rotate_agent(&world.agent_id, RotateKey::default())
+                .await
+                .err(),
             other
                 .set_policy(&world.agent_id, &x402_tests::world::policy(world.pay_to))
                 .await
                 .err(),
             other.revoke_provider(&world.provider_id).await.err(),
-            other.rotate_provider(&world.provider_id).await.err(),
+            other
+                .rotate_provider(&world.provider_id, RotateKey::default())
+                .await
+                .err(),
         ] {
             assert!(refused.unwrap().to_string().starts_with("NOT_FOUND"));
         }

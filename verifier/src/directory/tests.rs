@@ -1,3 +1,5 @@
+use x402_service::clock;
+
 use super::*;
 use crate::samples::{directory, provider, signer};
 
@@ -15,14 +17,22 @@ fn only_a_provider_key_of_the_directory_is_a_provider() {
         &HashMap::new(),
         TERMS,
     );
-    assert_eq!(known.provider(&key).unwrap().id, "prov_1");
-    assert!(known.provider(&other).is_none());
+    assert_eq!(known.provider(&key, clock::now).unwrap().id, "prov_1");
+    assert!(known.provider(&other, clock::now).is_none());
     // The right id with another secret, and the right secret as another kind of key.
     let secret = |key: &ApiKey| key.expose().rsplit('_').next().unwrap().to_owned();
     let forged = key.expose().replace(&secret(&key), &secret(&other));
-    assert!(known.provider(&forged.parse().unwrap()).is_none());
+    assert!(
+        known
+            .provider(&forged.parse().unwrap(), clock::now)
+            .is_none()
+    );
     let raised = key.expose().replace("_provider_", "_agent_");
-    assert!(known.provider(&raised.parse().unwrap()).is_none());
+    assert!(
+        known
+            .provider(&raised.parse().unwrap(), clock::now)
+            .is_none()
+    );
 }
 
 #[test]
@@ -45,9 +55,35 @@ fn a_revocation_holds_as_soon_as_it_arrives() {
     let now = Instant::now();
     let (entry, key) = provider("prov_1", &[]);
     view.accept(directory(1, &signer(1), vec![entry]), now);
-    assert!(view.current(now).unwrap().provider(&key).is_some());
+    assert!(
+        view.current(now)
+            .unwrap()
+            .provider(&key, clock::now)
+            .is_some()
+    );
     view.accept(directory(2, &signer(1), Vec::new()), now);
-    assert!(view.current(now).unwrap().provider(&key).is_none());
+    assert!(
+        view.current(now)
+            .unwrap()
+            .provider(&key, clock::now)
+            .is_none()
+    );
+}
+
+#[test]
+fn a_replaced_key_ends_by_itself_with_no_word_from_the_gateway() {
+    let (mut entry, old) = provider("prov_1", &[]);
+    let (replacement, new) = provider("prov_1", &[]);
+    let end: Timestamp = "2026-11-23T04:00:00Z".parse().unwrap();
+    entry.keys[0].ends_at = Some(end);
+    entry.keys.extend(replacement.keys);
+    let directory = directory(1, &signer(1), vec![entry]);
+    let known = Known::of(directory, &HashMap::new(), TERMS);
+    let just_before = end - Duration::from_millis(1);
+    for (now, lives) in [(just_before, true), (end, false)] {
+        assert_eq!(known.provider(&old, || now).is_some(), lives);
+        assert!(known.provider(&new, || now).is_some());
+    }
 }
 
 #[test]
@@ -56,9 +92,19 @@ fn a_change_of_the_directory_gives_nobody_a_new_rate() {
     let now = Instant::now();
     let (entry, key) = provider("prov_1", &[]);
     view.accept(directory(1, &signer(1), vec![entry.clone()]), now);
-    let before = Arc::clone(view.current(now).unwrap().provider(&key).unwrap());
+    let before = Arc::clone(
+        view.current(now)
+            .unwrap()
+            .provider(&key, clock::now)
+            .unwrap(),
+    );
     assert!(before.lane.take(1_000).is_ok());
     view.accept(directory(2, &signer(1), vec![entry]), now);
-    let after = Arc::clone(view.current(now).unwrap().provider(&key).unwrap());
+    let after = Arc::clone(
+        view.current(now)
+            .unwrap()
+            .provider(&key, clock::now)
+            .unwrap(),
+    );
     assert!(after.lane.take(1_000).is_err());
 }
