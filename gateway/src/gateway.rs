@@ -11,6 +11,7 @@ use x402_service::{api_key::Pepper, problem::Problem};
 use crate::{
     chain::Chain,
     directory::Followers,
+    events::news::News,
     idempotency::AnswerCipher,
     ledger::Ledger,
     metrics::GatewayMetrics,
@@ -48,6 +49,8 @@ pub(crate) struct Gateway {
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Waiters,
+    /// Rung by new events.
+    pub(crate) news: News,
     /// Payments on their way, which outlive the request that asked for them.
     pub(crate) sending: TaskTracker,
     pub(crate) sending_slots: Arc<tokio::sync::Semaphore>,

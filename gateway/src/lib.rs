@@ -58,6 +58,9 @@ mod proofs;
 /// `GET /payments`: where payments stand.
 mod payments;
 
+/// The ledger's outbox in; rows in ClickHouse and streams out.
+mod events;
+
 /// What verifiers follow, and the proof that they have.
 mod directory;
 

@@ -10,7 +10,7 @@ use x402_schemas::{
     payment::PaymentStatus,
 };
 
-use crate::routes;
+use crate::{events::metrics::EventMetrics, routes};
 
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
@@ -40,6 +40,8 @@ pub struct GatewayMetrics {
     broadcast_errors_total: IntCounterVec,
     replacements_total: IntCounter,
     directory_seq: IntGauge,
+    /// The outbox and those who are told.
+    pub(crate) events: EventMetrics,
 }
 
 /// Why a hand-over to the chain did not say yes.
@@ -135,6 +137,7 @@ impl GatewayMetrics {
             },
             in_flight,
             settle_seconds,
+            events: EventMetrics::register(registry)?,
         };
         metrics.create_series();
         Ok(metrics)

@@ -23,6 +23,7 @@ use crate::{
     chain::{Chain, ChainError, token},
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
+    events::{export::Exporter, news},
     gateway::{Gateway, MAX_SENDING},
     idempotency::AnswerCipher,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
@@ -148,6 +149,9 @@ pub async fn start(
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
+    let exporter = Exporter::open(Arc::clone(&gateway), config.clickhouse.client()).await?;
+    tasks.spawn("gateway export", exporter.run());
+    tasks.spawn("gateway events", news::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -283,6 +287,7 @@ async fn assemble(
         followers,
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
+        news: crate::events::news::News::default(),
         sending: TaskTracker::new(),
         sending_slots: Arc::new(tokio::sync::Semaphore::new(MAX_SENDING)),
         verifier: config.verifier_url.clone().map(Verifier::at).transpose()?,

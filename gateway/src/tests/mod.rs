@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod directory;
 mod documents;
+mod events;
 mod idempotency;
 mod issued;
 mod ledger;
@@ -34,6 +35,7 @@ use x402_service::clock;
 use crate::{
     chain::Chain,
     directory::{FULL_LEASE, Followers},
+    events::news::News,
     gateway::Gateway,
     idempotency::{AnswerCipher, IdempotencyKey},
     ledger::Ledger,
@@ -95,6 +97,7 @@ impl House {
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
+            news: News::default(),
             sending: TaskTracker::new(),
             sending_slots: Arc::new(tokio::sync::Semaphore::new(64)),
             verifier: None,

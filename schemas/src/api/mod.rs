@@ -14,6 +14,9 @@ pub mod owner;
 /// Owners ask the gateway: what would this policy do, may this payment go on?
 pub mod policy;
 
+/// Workspaces are told by the gateway: what happens to their payments.
+pub mod events;
+
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 

@@ -6,7 +6,7 @@
 use clickhouse::{Client, Row, error::Error};
 use serde::{Deserialize, Serialize};
 
-const MIGRATIONS: [(u32, &str); 6] = [
+const MIGRATIONS: [(u32, &str); 8] = [
     (
         1,
         include_str!("../../migrations/clickhouse/0001_transfers.sql"),
@@ -30,6 +30,14 @@ const MIGRATIONS: [(u32, &str); 6] = [
     (
         6,
         include_str!("../../migrations/clickhouse/0006_tip_parent.sql"),
+    ),
+    (
+        7,
+        include_str!("../../migrations/clickhouse/0007_payment_events.sql"),
+    ),
+    (
+        8,
+        include_str!("../../migrations/clickhouse/0008_payments.sql"),
     ),
 ];
 
