@@ -10,15 +10,16 @@ use x402_service::{api_key::Pepper, problem::Problem};
 
 use crate::{
     chain::Chain,
+    cipher::Cipher,
     directory::Followers,
-    events::news::News,
-    idempotency::AnswerCipher,
+    events::{news::News, stream::Streams},
     ledger::Ledger,
     metrics::GatewayMetrics,
     pay::{lane::Lanes, wait::Waiters},
     proofs::Proofs,
     seed::Seed,
     verify::Verifier,
+    webhooks::send::Sender,
 };
 
 /// The most payments that are being sent at once; more wait for their turn.
@@ -30,13 +31,17 @@ pub(crate) struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) chain: Chain,
     pub(crate) network: Network,
+    /// The ledger's own name, by which its events are told from another's.
+    pub(crate) ledger_id: String,
     pub(crate) seed: Seed,
     /// Hashes owners' and agents' keys.
     pub(crate) key_pepper: Pepper,
     /// Hashes providers' keys; verifiers have it too.
     pub(crate) provider_key_pepper: Pepper,
     /// Encrypts answers that may be asked for again.
-    pub(crate) answers: AnswerCipher,
+    pub(crate) answers: Cipher,
+    /// Encrypts webhooks' secrets.
+    pub(crate) webhook_secrets: Cipher,
     pub(crate) operator_token: SecretString,
     pub(crate) service_token: SecretString,
     pub(crate) issuer: String,
@@ -51,6 +56,9 @@ pub(crate) struct Gateway {
     pub(crate) waiters: Waiters,
     /// Rung by new events.
     pub(crate) news: News,
+    /// Those who follow events.
+    pub(crate) streams: Streams,
+    pub(crate) webhooks: Sender,
     /// Payments on their way, which outlive the request that asked for them.
     pub(crate) sending: TaskTracker,
     pub(crate) sending_slots: Arc<tokio::sync::Semaphore>,

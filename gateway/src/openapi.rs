@@ -8,12 +8,12 @@ use utoipa::{
 use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 
 use crate::{
-    agents, approvals, dry_run, pay, payments, proofs, providers, quote, relay, treasury,
-    workspaces,
+    agents, approvals, dry_run, events::stream, pay, payments, proofs, providers, quote, relay,
+    treasury, webhooks, workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 19] = [
+const ERROR_CODES: [(&str, &str); 22] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -40,6 +40,15 @@ const ERROR_CODES: [(&str, &str); 19] = [
         "the Idempotency-Key was used for another request",
     ),
     ("TOO_MANY", "a bound of the workspace is reached"),
+    (
+        "TOO_MANY_STREAMS",
+        "as many streams of events are open as may be",
+    ),
+    ("EVENTS_GONE", "events after that number are no longer kept"),
+    (
+        "WEBHOOK_URL_REFUSED",
+        "a webhook may not lead there; the message says why",
+    ),
     (
         "TRANSACTION_REFUSED",
         "the chain refuses the relayed transaction",
@@ -74,6 +83,14 @@ const ERROR_CODES: [(&str, &str); 19] = [
         pay::pay,
         payments::show,
         payments::list,
+        stream::of_payment,
+        stream::of_workspace,
+        webhooks::create,
+        webhooks::list,
+        webhooks::delete,
+        webhooks::rotate,
+        webhooks::test,
+        webhooks::deliveries,
         approvals::list,
         approvals::approve,
         approvals::reject,

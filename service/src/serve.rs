@@ -8,11 +8,16 @@ use axum::{
     http::{Method, StatusCode, Uri},
     response::IntoResponse,
 };
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
 use crate::problem::Problem;
+
+/// How long a peer may leave what was sent to it unread. The socket watches over it, so that it holds for whatever is
+/// being sent: answers, lines and streams alike.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Limits of one service's public port.
 #[derive(Clone, Copy, Debug)]
@@ -48,15 +53,16 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(NoDelay(listener), routes)
+    axum::serve(Connections(listener), routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
 
-/// Answers are single small writes: waiting to fill a packet only adds latency.
-struct NoDelay(TcpListener);
+/// Connections as we want them. Answers are single small writes: waiting to fill a packet only adds latency. Who does not
+/// read is cut off, so that nothing is held for him for ever.
+struct Connections(TcpListener);
 
-impl axum::serve::Listener for NoDelay {
+impl axum::serve::Listener for Connections {
     type Io = tokio::net::TcpStream;
     type Addr = SocketAddr;
 
@@ -64,6 +70,9 @@ impl axum::serve::Listener for NoDelay {
         let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its packet delay");
+        }
+        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(STALLED)) {
+            tracing::debug!(%error, "a connection that stalls is not cut off");
         }
         (stream, address)
     }

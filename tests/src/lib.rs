@@ -20,6 +20,9 @@ pub mod world;
 /// The gateway's ledger, checked as an operator checks it.
 pub mod ledger;
 
+/// The ledger against what ClickHouse was told of it.
+pub mod told;
+
 /// A paid API of the kind that providers run.
 pub mod api;
 

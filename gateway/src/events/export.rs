@@ -20,7 +20,7 @@ use crate::{
     ledger::{
         LedgerError,
         event_cursors::{self, Consumer, Cursor},
-        events, identity,
+        events,
     },
 };
 
@@ -38,7 +38,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Exporter {
     gateway: Arc<Gateway>,
     client: Client,
-    ledger_id: String,
     stop: CancellationToken,
 }
 
@@ -50,21 +49,16 @@ struct Batch {
 }
 
 impl Exporter {
-    pub(crate) async fn open(gateway: Arc<Gateway>, client: Client) -> Result<Self, LedgerError> {
-        let ledger_id = {
-            let mut conn = gateway.ledger.read().await?;
-            identity::ledger_id(&mut conn).await?
-        };
+    pub(crate) fn new(gateway: Arc<Gateway>, client: Client) -> Self {
         let client = client
             // A batch is one insert, on disk when it is acknowledged: nothing waits to be flushed together.
             .with_setting("async_insert", "0")
             .with_setting("insert_deduplicate", "1");
-        Ok(Self {
+        Self {
             client,
-            ledger_id,
             stop: gateway.stop.clone(),
             gateway,
-        })
+        }
     }
 
     /// Runs until the process stops.
@@ -137,7 +131,11 @@ impl Exporter {
         let rows: Vec<PaymentEventRow> = told
             .iter()
             .map(|one| {
-                PaymentEventRow::new(&one.event, &self.ledger_id, one.provider_id.as_deref())
+                PaymentEventRow::new(
+                    &one.event,
+                    &self.gateway.ledger_id,
+                    one.provider_id.as_deref(),
+                )
             })
             .collect();
         let token = self.token(cursor.told, last, &rows);
@@ -157,7 +155,7 @@ impl Exporter {
             digest.update(&row.at.to_be_bytes());
         }
         let digest = hex::encode(digest.finish());
-        format!("{}:{after}:{last}:{digest}", self.ledger_id)
+        format!("{}:{after}:{last}:{digest}", self.gateway.ledger_id)
     }
 
     async fn set(&self, cursor: Cursor) -> Result<(), LedgerError> {

@@ -1,7 +1,7 @@
 //! What is waiting to be told, and what became of it.
 
 use jiff::Timestamp;
-use prometheus::{IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::ledger::event_cursors::Consumer;
 
@@ -12,6 +12,32 @@ pub(crate) struct EventMetrics {
     oldest_seconds: IntGaugeVec,
     exported_total: IntCounter,
     export_retries_total: IntCounter,
+    streams: IntGauge,
+    deliveries_waiting: IntGauge,
+    attempts_total: IntCounterVec,
+}
+
+/// What became of an attempt to reach a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptOutcome {
+    /// It has arrived.
+    Delivered,
+    /// It has not, and will be tried again.
+    Retried,
+    /// It has not for a day and is given up.
+    Failed,
+}
+
+impl AttemptOutcome {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Retried, Self::Failed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl EventMetrics {
@@ -30,7 +56,32 @@ impl EventMetrics {
             }
             Ok::<_, prometheus::Error>(gauge)
         };
+        let single = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let attempts_total = IntCounterVec::new(
+            Opts::new(
+                "x402_gateway_webhook_attempts_total",
+                "Attempts to reach a webhook, by what became of them.",
+            ),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(attempts_total.clone()))?;
+        for outcome in AttemptOutcome::ALL {
+            attempts_total.with_label_values(&[outcome.as_str()]);
+        }
         Ok(Self {
+            attempts_total,
+            streams: single(
+                "x402_gateway_event_streams",
+                "Streams of events that are open.",
+            )?,
+            deliveries_waiting: single(
+                "x402_gateway_webhook_deliveries_waiting",
+                "Events on their way to webhooks.",
+            )?,
             backlog: gauge(
                 "x402_gateway_events_backlog",
                 "Events in the ledger that a consumer has not been told of.",
@@ -66,6 +117,20 @@ impl EventMetrics {
 
     pub(crate) fn exported(&self, events: u64) {
         self.exported_total.inc_by(events);
+    }
+
+    pub(crate) fn streams(&self, open: usize) {
+        self.streams.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn deliveries_waiting(&self, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.deliveries_waiting.set(count);
+    }
+
+    pub(crate) fn attempted(&self, outcome: AttemptOutcome) {
+        let labels = [outcome.as_str()];
+        self.attempts_total.with_label_values(&labels).inc();
     }
 
     pub(crate) fn export_retried(&self) {

@@ -9,5 +9,8 @@ pub(crate) mod news;
 /// Every event into ClickHouse, once.
 pub(crate) mod export;
 
+/// `GET /events`, `GET /payments/{id}/events`.
+pub(crate) mod stream;
+
 /// What is waiting to be told.
 pub(crate) mod metrics;

@@ -11,7 +11,7 @@ use x402_service::{clock, logs::with_causes};
 use crate::{
     gateway::Gateway,
     ledger::{
-        LedgerError,
+        LedgerError, deliveries,
         event_cursors::{self, Consumer},
         events,
     },
@@ -91,6 +91,8 @@ async fn report(gateway: &Gateway) -> Result<(), LedgerError> {
         let metrics = &gateway.metrics.events;
         metrics.waiting(consumer, count, oldest, clock::now());
     }
+    let waiting = deliveries::waiting_in_all(&mut conn).await?;
+    gateway.metrics.events.deliveries_waiting(waiting);
     Ok(())
 }
 

@@ -291,3 +291,13 @@ pub(crate) async fn page(
     let told = rows.into_iter().map(Row::read);
     told.map(|one| one.map(|told| told.event)).collect()
 }
+
+/// The event of a number that is kept.
+pub(crate) async fn get(conn: &mut SqliteConnection, number: u64) -> Result<Told, LedgerError> {
+    let row: Row =
+        sqlx::query_as("SELECT number, kind, provider_id, body, at FROM events WHERE number = ?")
+            .bind(columns::number_column(number)?)
+            .fetch_one(conn)
+            .await?;
+    row.read()
+}

@@ -55,6 +55,12 @@ pub(crate) mod events;
 /// The outbox: how far each of them has been told.
 pub(crate) mod event_cursors;
 
+/// Where workspaces have events sent to.
+pub(crate) mod webhooks;
+
+/// Events on their way there.
+pub(crate) mod deliveries;
+
 /// Double-entry postings of the steps that move money.
 pub(crate) mod postings;
 

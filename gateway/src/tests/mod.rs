@@ -12,6 +12,7 @@ mod ledger;
 mod limits;
 mod policies;
 mod tenancy;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -34,10 +35,11 @@ use x402_service::clock;
 
 use crate::{
     chain::Chain,
+    cipher::Cipher,
     directory::{FULL_LEASE, Followers},
-    events::news::News,
+    events::{news::News, stream::Streams},
     gateway::Gateway,
-    idempotency::{AnswerCipher, IdempotencyKey},
+    idempotency::{ANSWERS, IdempotencyKey},
     ledger::Ledger,
     metrics::GatewayMetrics,
     pay::{
@@ -49,6 +51,7 @@ use crate::{
     proofs::Proofs,
     routes,
     seed::Seed,
+    webhooks::{SECRETS, address::Reach, send::Sender},
 };
 
 const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -84,9 +87,11 @@ impl House {
         let gateway = Arc::new(Gateway {
             chain: Chain::connect(nowhere, TOKEN, 1_000_000_000),
             network: Network::DEVNET,
+            ledger_id: "led_test".to_owned(),
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
-            answers: AnswerCipher::of(&seed).unwrap(),
+            answers: Cipher::of(&seed, ANSWERS).unwrap(),
+            webhook_secrets: Cipher::of(&seed, SECRETS).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
@@ -98,6 +103,8 @@ impl House {
             lanes: Lanes::default(),
             waiters: Waiters::default(),
             news: News::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(Reach::Public).unwrap(),
             sending: TaskTracker::new(),
             sending_slots: Arc::new(tokio::sync::Semaphore::new(64)),
             verifier: None,

@@ -21,11 +21,20 @@ async fn every_route_refuses_every_wrong_principal() {
         ("raised", raised.as_str()),
         ("nothing", ""),
     ];
-    let routes: [(&str, &str, &[&str]); 31] = [
+    let routes: [(&str, &str, &[&str]); 39] = [
         ("POST", "/quote", &["agent"]),
         ("POST", "/pay", &["agent"]),
         ("GET", "/payments/pay_1", &["agent", "owner"]),
+        ("GET", "/payments/pay_1/events", &["agent", "owner"]),
+        // Malformed, so that those who are welcome get a refusal and no stream without an end.
+        ("GET", "/events?after=x", &["owner"]),
         ("GET", "/payments", &["owner"]),
+        ("POST", "/webhooks", &["owner"]),
+        ("GET", "/webhooks", &["owner"]),
+        ("DELETE", "/webhooks/wh_1", &["owner"]),
+        ("POST", "/webhooks/wh_1/rotate", &["owner"]),
+        ("POST", "/webhooks/wh_1/test", &["owner"]),
+        ("GET", "/webhooks/wh_1/deliveries", &["owner"]),
         ("POST", "/payments/pay_1/approve", &["owner"]),
         ("POST", "/payments/pay_1/reject", &["owner"]),
         ("GET", "/approvals", &["owner"]),
@@ -79,6 +88,10 @@ async fn what_is_another_tenants_is_not_found() {
     let (_, page) = house.send("GET", "/payments", &one.key, Value::Null).await;
     let payment_id = text(&page[0], "paymentId");
 
+    let hook = json!({"url": "https://example.com/hook"});
+    let (_, webhook) = house.send("POST", "/webhooks", &one.key, hook).await;
+    let webhook_id = text(&webhook, "webhookId");
+
     let cases = [
         (
             "PUT",
@@ -116,6 +129,19 @@ async fn what_is_another_tenants_is_not_found() {
             json!({"finalized": true}),
         ),
         ("GET", format!("/payments/{payment_id}"), Value::Null),
+        ("GET", format!("/payments/{payment_id}/events"), Value::Null),
+        ("DELETE", format!("/webhooks/{webhook_id}"), Value::Null),
+        (
+            "POST",
+            format!("/webhooks/{webhook_id}/rotate"),
+            Value::Null,
+        ),
+        ("POST", format!("/webhooks/{webhook_id}/test"), Value::Null),
+        (
+            "GET",
+            format!("/webhooks/{webhook_id}/deliveries"),
+            Value::Null,
+        ),
         ("GET", format!("/payments?before={payment_id}"), Value::Null),
     ];
     for (method, path, body) in cases {
@@ -137,7 +163,7 @@ async fn what_is_another_tenants_is_not_found() {
             (404, "QUOTE_NOT_FOUND")
         );
     }
-    for path in ["/agents", "/providers"] {
+    for path in ["/agents", "/providers", "/webhooks"] {
         let (_, list) = house.send("GET", path, &two.key, Value::Null).await;
         assert!(
             !list.to_string().contains(&one.workspace_id) && !list.to_string().contains(&agent.id)

@@ -17,6 +17,9 @@ pub mod policy;
 /// Workspaces are told by the gateway: what happens to their payments.
 pub mod events;
 
+/// Owners ask the gateway: where to send events.
+pub mod webhooks;
+
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 

@@ -36,6 +36,9 @@ mod stuck;
 /// Processes killed with -9.
 mod crashes;
 
+/// Events in ClickHouse, over streams and to webhooks, whatever fails in between.
+mod events;
+
 /// Keys, tenants and bad input.
 mod tenancy;
 
