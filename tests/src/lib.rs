@@ -26,6 +26,9 @@ pub mod told;
 /// A paid API of the kind that providers run.
 pub mod api;
 
+/// An endpoint that webhooks are sent to.
+pub mod endpoint;
+
 /// Payments in any number, without a chain, for the verifier.
 pub mod market;
 

@@ -26,6 +26,13 @@ pub async fn ledger(world: &World) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
+/// The same, to change it behind the gateway's back.
+pub async fn ledger_to_write(world: &World) -> SqliteConnection {
+    let path = world.options.data_dir.join("gateway/ledger.sqlite");
+    let options = SqliteConnectOptions::new().filename(path);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
 /// The test's database. `url` is the way to ClickHouse that the test takes itself.
 pub fn clickhouse(world: &World, url: &str) -> clickhouse::Client {
     clickhouse::Client::default()

@@ -16,6 +16,12 @@ use x402_tests::{
 
 use crate::{EXE, crashes};
 
+/// Streams, resumed.
+mod streams;
+
+/// Endpoints that fail, are slow, are told the same again.
+mod webhooks;
+
 /// A world whose ClickHouse is reached through a gate.
 async fn gated(name: &str, clickhouse: &ClickHouse) -> (World, Gate) {
     let shared = shared(EXE).await;
