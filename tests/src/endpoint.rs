@@ -84,7 +84,8 @@ impl Endpoint {
     pub fn counts(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
         for message in self.messages() {
-            *counts.entry(message.header("webhook-id")).or_default() += 1;
+            let count: &mut usize = counts.entry(message.header("webhook-id")).or_default();
+            *count = count.saturating_add(1);
         }
         counts
     }
@@ -121,7 +122,7 @@ async fn receive(
     tokio::time::sleep(state.delay).await;
     let mut failures = state.failures.lock().unwrap();
     if *failures > 0 {
-        *failures -= 1;
+        *failures = failures.saturating_sub(1);
         return (StatusCode::INTERNAL_SERVER_ERROR, "on purpose".to_owned());
     }
     // Long, as nobody may wait for its end.

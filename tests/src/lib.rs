@@ -26,6 +26,9 @@ pub mod told;
 /// A paid API of the kind that providers run.
 pub mod api;
 
+/// A line to a server that can be cut.
+pub mod line;
+
 /// An endpoint that webhooks are sent to.
 pub mod endpoint;
 

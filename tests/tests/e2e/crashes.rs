@@ -24,6 +24,11 @@ const PAYMENTS: usize = 12;
 pub(crate) struct Process(Child);
 
 impl Process {
+    /// Takes a process that was started.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()

@@ -39,6 +39,9 @@ mod crashes;
 /// Events in ClickHouse, over streams and to webhooks, whatever fails in between.
 mod events;
 
+/// Payments while processes are killed and connections cut.
+mod storm;
+
 /// Keys, tenants and bad input.
 mod tenancy;
 
