@@ -144,6 +144,19 @@ fn an_endpoint_that_is_slow_or_dead_holds_up_no_other() {
             .await
             .unwrap();
         assert_eq!((test.delivered, test.status), (false, Some(410)));
+        // As if a day had passed.
+        sqlx::query("UPDATE webhook_deliveries SET created_at = 0, next_at = 0 WHERE webhook_id = ? AND next_at > 0")
+            .bind(&refusing.webhook_id)
+            .execute(&mut told::ledger_to_write(&world).await)
+            .await
+            .unwrap();
+        eventually("it is given up", async || {
+            let shown = world.owner.deliveries(&refusing.webhook_id).await.unwrap();
+            shown
+                .iter()
+                .all(|one| one.state == DeliveryState::Failed && one.next_at.is_none())
+        })
+        .await;
         world.stop().await;
     });
 }
