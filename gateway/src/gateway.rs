@@ -10,8 +10,9 @@ use x402_service::{api_key::Pepper, problem::Problem};
 
 use crate::{
     chain::Chain,
+    cipher::Cipher,
     directory::Followers,
-    idempotency::AnswerCipher,
+    events::{news::News, stream::Streams},
     key_uses::KeyUses,
     ledger::Ledger,
     limits::Limits,
@@ -21,6 +22,7 @@ use crate::{
     seed::Seed,
     sessions::Sessions,
     verify::Verifier,
+    webhooks::send::Sender,
 };
 
 /// The most payments that are being sent at once; more wait for their turn.
@@ -32,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) chain: Chain,
     pub(crate) network: Network,
+    /// The ledger's own name, by which its events are told from another's.
+    pub(crate) ledger_id: String,
     pub(crate) seed: Seed,
     /// Hashes owners' and agents' keys.
     pub(crate) key_pepper: Pepper,
@@ -44,7 +48,9 @@ pub(crate) struct Gateway {
     /// When each key was last used.
     pub(crate) key_uses: KeyUses,
     /// Encrypts answers that may be asked for again.
-    pub(crate) answers: AnswerCipher,
+    pub(crate) answers: Cipher,
+    /// Encrypts webhooks' secrets.
+    pub(crate) webhook_secrets: Cipher,
     pub(crate) operator_token: SecretString,
     pub(crate) service_token: SecretString,
     pub(crate) issuer: String,
@@ -57,6 +63,11 @@ pub(crate) struct Gateway {
     pub(crate) followers: Followers,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Waiters,
+    /// Rung by new events.
+    pub(crate) news: News,
+    /// Those who follow events.
+    pub(crate) streams: Streams,
+    pub(crate) webhooks: Sender,
     /// Payments on their way, which outlive the request that asked for them.
     pub(crate) sending: TaskTracker,
     pub(crate) sending_slots: Arc<tokio::sync::Semaphore>,

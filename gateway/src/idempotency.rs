@@ -8,11 +8,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest::{SHA256, digest},
-    error::Unspecified,
-};
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     extract::FromRequestParts,
     http::{StatusCode, header, request::Parts},
@@ -22,18 +18,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use thiserror::Error;
-use x402_service::{
-    api_key::{NoRandomness, random_bytes},
-    problem::Problem,
-};
+use x402_service::problem::Problem;
 
 use crate::{
+    cipher::CipherError,
     gateway::Gateway,
     ledger::{
         LedgerError,
         idempotency_keys::{self, Used},
     },
-    seed::{Seed, SeedError},
 };
 
 const HEADER: &str = "idempotency-key";
@@ -62,9 +55,8 @@ pub(crate) enum Known {
     Answered(Response),
 }
 
-/// Encrypts answers at rest.
-#[derive(Debug)]
-pub(crate) struct AnswerCipher(LessSafeKey);
+/// Of the key that answers are encrypted under.
+pub(crate) const ANSWERS: &str = "idempotency/answers";
 
 /// Why an attempt cannot be told from others.
 #[derive(Debug, Error)]
@@ -77,9 +69,9 @@ pub(crate) enum IdempotencyError {
     #[error("an answer could not be written as JSON")]
     Json(#[from] serde_json::Error),
     #[error("an answer could not be encrypted or decrypted")]
-    Cipher,
-    #[error("an answer could not be encrypted")]
-    NoRandomness(#[from] NoRandomness),
+    Cipher(#[from] CipherError),
+    #[error("an answer is not there, or not as it was stored")]
+    Answer,
 }
 
 impl FromRequestParts<Arc<Gateway>> for IdempotencyKey {
@@ -138,7 +130,7 @@ impl Attempt {
         if used.request != self.request {
             return Err(IdempotencyError::Reused);
         }
-        let answer = used.answer.ok_or(IdempotencyError::Cipher)?;
+        let answer = used.answer.ok_or(IdempotencyError::Answer)?;
         let answer = gateway.answers.open(&self.context(key), &answer)?;
         Ok(Known::Answered(respond(&answer)?))
     }
@@ -199,49 +191,11 @@ impl Attempt {
 
 /// A status and a JSON body, as they are stored.
 fn respond(answer: &[u8]) -> Result<Response, IdempotencyError> {
-    let (status, body) = answer.split_first_chunk().ok_or(IdempotencyError::Cipher)?;
+    let (status, body) = answer.split_first_chunk().ok_or(IdempotencyError::Answer)?;
     let status =
-        StatusCode::from_u16(u16::from_be_bytes(*status)).map_err(|_| IdempotencyError::Cipher)?;
+        StatusCode::from_u16(u16::from_be_bytes(*status)).map_err(|_| IdempotencyError::Answer)?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((status, json, body.to_vec()).into_response())
-}
-
-impl AnswerCipher {
-    /// The one of this gateway's seed.
-    pub(crate) fn of(seed: &Seed) -> Result<Self, SeedError> {
-        let key = seed.derive("idempotency/answers")?;
-        UnboundKey::new(&AES_256_GCM, key.as_slice())
-            .map(|key| Self(LessSafeKey::new(key)))
-            .map_err(|Unspecified| SeedError::Derivation)
-    }
-
-    fn seal(&self, context: &[u8], mut text: Vec<u8>) -> Result<Vec<u8>, IdempotencyError> {
-        let nonce: [u8; NONCE_LEN] = random_bytes()?;
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(context),
-                &mut text,
-            )
-            .map_err(|Unspecified| IdempotencyError::Cipher)?;
-        Ok([nonce.as_slice(), &text].concat())
-    }
-
-    fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, IdempotencyError> {
-        let (nonce, text) = sealed
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(IdempotencyError::Cipher)?;
-        let mut text = text.to_vec();
-        let plain = self
-            .0
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(context),
-                &mut text,
-            )
-            .map_err(|Unspecified| IdempotencyError::Cipher)?;
-        Ok(plain.to_vec())
-    }
 }
 
 impl From<IdempotencyError> for Problem {
@@ -253,9 +207,9 @@ impl From<IdempotencyError> for Problem {
                 "this Idempotency-Key was used for another request; use a new one for each request",
             ),
             IdempotencyError::Ledger(error) => error.into(),
-            IdempotencyError::Json(_)
-            | IdempotencyError::Cipher
-            | IdempotencyError::NoRandomness(_) => Self::internal(&error),
+            IdempotencyError::Json(_) | IdempotencyError::Cipher(_) | IdempotencyError::Answer => {
+                Self::internal(&error)
+            }
         }
     }
 }

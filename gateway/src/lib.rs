@@ -76,6 +76,12 @@ mod proofs;
 /// `GET /payments`: where payments stand.
 mod payments;
 
+/// The ledger's outbox in; rows in ClickHouse and streams out.
+mod events;
+
+/// Owners' side: where events are sent to, signed, until they arrive.
+mod webhooks;
+
 /// What verifiers follow, and the proof that they have.
 mod directory;
 
@@ -90,6 +96,9 @@ mod chain;
 
 /// The master seed: one encrypted file from which every secret is derived.
 mod seed;
+
+/// What the ledger keeps encrypted.
+mod cipher;
 
 /// One account per workspace that spends what its treasury approved.
 mod spender;

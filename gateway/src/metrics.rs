@@ -10,7 +10,7 @@ use x402_schemas::{
     payment::PaymentStatus,
 };
 
-use crate::routes;
+use crate::{events::metrics::EventMetrics, routes};
 
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
@@ -41,6 +41,8 @@ pub struct GatewayMetrics {
     replacements_total: IntCounter,
     directory_seq: IntGauge,
     over_limit_total: IntCounterVec,
+    /// The outbox and those who are told.
+    pub(crate) events: EventMetrics,
 }
 
 /// Whose limit it is.
@@ -181,6 +183,7 @@ impl GatewayMetrics {
             },
             in_flight,
             settle_seconds,
+            events: EventMetrics::register(registry)?,
         };
         metrics.create_series();
         Ok(metrics)

@@ -9,12 +9,12 @@ use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
 use x402_service::openapi::CommonAnswers;
 
 use crate::{
-    agents, approvals, dry_run, keys, members, pay, payments, proofs, providers, quote, relay,
-    sessions, treasury, workspaces,
+    agents, approvals, dry_run, events::stream, keys, members, pay, payments, proofs, providers,
+    quote, relay, sessions, treasury, webhooks, workspaces,
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 23] = [
+const ERROR_CODES: [(&str, &str); 26] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -52,6 +52,15 @@ const ERROR_CODES: [(&str, &str); 23] = [
     ),
     ("TOO_MANY", "a bound of the workspace is reached"),
     (
+        "TOO_MANY_STREAMS",
+        "as many streams of events are open as may be",
+    ),
+    ("EVENTS_GONE", "events after that number are no longer kept"),
+    (
+        "WEBHOOK_URL_REFUSED",
+        "a webhook may not lead there; the message says why",
+    ),
+    (
         "TRANSACTION_REFUSED",
         "the chain refuses the relayed transaction",
     ),
@@ -85,6 +94,14 @@ const ERROR_CODES: [(&str, &str); 23] = [
         pay::pay,
         payments::show,
         payments::list,
+        stream::of_payment,
+        stream::of_workspace,
+        webhooks::create,
+        webhooks::list,
+        webhooks::delete,
+        webhooks::rotate,
+        webhooks::test,
+        webhooks::deliveries,
         approvals::list,
         approvals::approve,
         approvals::reject,

@@ -97,7 +97,8 @@ pub(crate) async fn list(
     Ok(Json(views))
 }
 
-fn may_see(reader: &Reader, payment: &Payment) -> bool {
+/// Whether a payment is the reader's to look at.
+pub(crate) fn may_see(reader: &Reader, payment: &Payment) -> bool {
     match reader {
         Reader::Member(member) => payment.workspace_id == member.workspace_id,
         Reader::Agent(agent) => {

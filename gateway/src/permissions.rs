@@ -38,6 +38,8 @@ permissions! {
     ManagingProviders: Admin,
     /// Looks at keys of agents and providers, and ends them; an owner those of members, too.
     ManagingKeys: Admin,
+    /// Says where events of payments are sent, and has the secrets that they are signed with.
+    ManagingWebhooks: Admin,
     /// Stops all agents.
     PausingWorkspace: Admin,
     /// Sets the budget and the policy of all agents together, lets a paused workspace go on.

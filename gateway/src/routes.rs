@@ -7,7 +7,7 @@ use axum::{
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use x402_service::{
     docs,
@@ -15,8 +15,9 @@ use x402_service::{
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, gateway::Gateway, keys, limits, members, openapi, pay,
-    payments, principal, proofs, providers, quote, relay, sessions, treasury, verify, workspaces,
+    agents, approvals, directory, dry_run, events::stream, gateway::Gateway, keys, limits, members,
+    openapi, pay, payments, principal, proofs, providers, quote, relay, sessions, treasury, verify,
+    webhooks, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -26,14 +27,21 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 44] = [
+pub(crate) const ALL: [&str; 51] = [
     "/quote",
     "/pay",
     "/payments",
     "/payments/{id}",
+    "/payments/{id}/events",
     "/payments/{id}/approve",
     "/payments/{id}/reject",
     "/approvals",
+    "/events",
+    "/webhooks",
+    "/webhooks/{id}",
+    "/webhooks/{id}/rotate",
+    "/webhooks/{id}/test",
+    "/webhooks/{id}/deliveries",
     "/policy/dry-run",
     "/workspaces",
     "/workspace",
@@ -81,9 +89,16 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/pay", post(pay::pay))
         .route("/payments", get(payments::list))
         .route("/payments/{id}", get(payments::show))
+        .route("/payments/{id}/events", get(stream::of_payment))
         .route("/payments/{id}/approve", post(approvals::approve))
         .route("/payments/{id}/reject", post(approvals::reject))
         .route("/approvals", get(approvals::list))
+        .route("/events", get(stream::of_workspace))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", delete(webhooks::delete))
+        .route("/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
         .route("/policy/dry-run", post(dry_run::dry_run))
         .route("/workspaces", post(workspaces::create))
         .route("/workspace", get(workspaces::show))

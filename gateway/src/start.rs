@@ -21,10 +21,12 @@ use x402_service::{admin::Readiness, clock, lifecycle::Tasks, serve};
 
 use crate::{
     chain::{Chain, ChainError, token},
+    cipher::Cipher,
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
+    events::{export::Exporter, news, stream::Streams},
     gateway::{Gateway, MAX_SENDING},
-    idempotency::AnswerCipher,
+    idempotency,
     key_uses::KeyUses,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
     limits::{Limits, Terms},
@@ -35,6 +37,7 @@ use crate::{
     sessions::Sessions,
     settle::{Follower, recover},
     verify::Verifier,
+    webhooks::{self, address::Reach, deliver::Deliverer, send::Sender},
 };
 
 /// Shorter secrets than this are guessed.
@@ -98,9 +101,9 @@ pub enum StartError {
     /// The proof keys.
     #[error("the proof keys cannot be used")]
     Proofs(#[from] ProofsError),
-    /// The client that hands `/verify` on.
-    #[error("the verifier cannot be handed anything")]
-    Verifier(#[from] reqwest::Error),
+    /// The client that hands `/verify` on, or that reaches webhooks.
+    #[error("no HTTP client can be made")]
+    Http(#[from] reqwest::Error),
     /// A metric is registered twice.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -160,6 +163,11 @@ pub async fn start(
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
+    let exporter = Exporter::new(Arc::clone(&gateway), config.clickhouse.client());
+    tasks.spawn("gateway export", exporter.run());
+    tasks.spawn("gateway events", news::watch(Arc::clone(&gateway)));
+    let deliverer = Deliverer::new(Arc::clone(&gateway));
+    tasks.spawn("gateway webhooks", deliverer.run());
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -275,13 +283,22 @@ async fn assemble(
     let metrics = GatewayMetrics::register(registry)?;
     let proofs = Proofs::open(&ledger, &seed, clock::now()).await?;
     let followers = Followers::load(&ledger, FULL_LEASE).await?;
-    let seq = {
+    let (seq, ledger_id) = {
         let mut conn = ledger.read().await?;
-        directory::seq(&mut conn).await?
+        let seq = directory::seq(&mut conn).await?;
+        (seq, identity::ledger_id(&mut conn).await?)
     };
     metrics.directory_is_at(seq);
+    // Beside a local chain a webhook may lead to this machine; anywhere else that would be a way in.
+    let local = network == Network::DEVNET && config.listen.ip().is_loopback();
+    let reach = if local {
+        Reach::LoopbackToo
+    } else {
+        Reach::Public
+    };
     Ok(Arc::new(Gateway {
         network,
+        ledger_id,
         key_pepper: seed.key_pepper()?,
         provider_key_pepper: seed.provider_key_pepper()?,
         limits: Limits::of(Terms {
@@ -290,7 +307,8 @@ async fn assemble(
         }),
         sessions: Sessions::of(&seed, &config.issuer())?,
         key_uses: KeyUses::default(),
-        answers: AnswerCipher::of(&seed)?,
+        answers: Cipher::of(&seed, idempotency::ANSWERS)?,
+        webhook_secrets: Cipher::of(&seed, webhooks::SECRETS)?,
         operator_token: config.operator_token.clone(),
         service_token: config.service_token.clone(),
         issuer: config.issuer(),
@@ -301,6 +319,9 @@ async fn assemble(
         followers,
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
+        news: news::News::default(),
+        streams: Streams::default(),
+        webhooks: Sender::new(reach)?,
         sending: TaskTracker::new(),
         sending_slots: Arc::new(tokio::sync::Semaphore::new(MAX_SENDING)),
         verifier: config.verifier_url.clone().map(Verifier::at).transpose()?,

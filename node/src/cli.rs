@@ -13,6 +13,7 @@ use crate::{
         approval::{self, ApprovalCommand},
         audit::{self, AuditArgs},
         demo::{self, DemoArgs},
+        events::{self, EventsArgs},
         key::{self, KeyCommand},
         ledger::{self, LedgerCommand},
         member::{self, MemberCommand},
@@ -22,6 +23,7 @@ use crate::{
         services::{self, GatewayArgs, IndexerArgs, VerifierArgs},
         verify::{self, VerifyArgs},
         wallet::{self, WalletCommand},
+        webhook::{self, WebhookCommand},
         workspace::{self, WorkspaceCommand},
     },
     local::{
@@ -84,6 +86,11 @@ enum Command {
     /// Payments that wait for an owner's approval.
     #[command(subcommand)]
     Approval(ApprovalCommand),
+    /// Where events are sent to.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// What happens to payments, one JSON line for each event.
+    Events(EventsArgs),
     /// Providers and their payees.
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -193,6 +200,8 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Key(command) => key::run(command).await.map(done),
         Command::Agent(command) => agent::run(command).await.map(done),
         Command::Approval(command) => approval::run(command).await.map(done),
+        Command::Webhook(command) => webhook::run(command).await.map(done),
+        Command::Events(args) => events::run(args).await.map(done),
         Command::Provider(command) => provider::run(command).await.map(done),
         Command::Pay(args) => pay::run(args).await,
         Command::Verify(args) => verify::run(args).await,

@@ -1,7 +1,9 @@
 //! The gateway as a member of a workspace sees it: one method for each request, errors as the gateway words them.
 
-use anyhow::{Context, bail};
-use reqwest::{Method, StatusCode, Url};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use x402_schemas::{
@@ -17,9 +19,27 @@ use x402_schemas::{
             SetWorkspacePolicy, TransactionRelayed, TreasuryView, WorkspaceCreated, WorkspaceView,
         },
         policy::{DryRun, DryRunReport, Rejection},
+        webhooks::{CreateWebhook, DeliveryView, TestDelivery, WebhookSecret, WebhookView},
     },
     policy::Policy,
 };
+
+const NO_ANSWER: &str = "the gateway does not answer (--gateway-url)";
+/// How long a stream may be silent before it is taken for dead.
+const STREAM_SILENCE: Duration = Duration::from_secs(45);
+
+/// Which events, and from where on.
+#[derive(Clone, Debug, Default)]
+pub struct EventsQuery {
+    /// Of this payment only.
+    pub payment: Option<String>,
+    /// Whether the stream goes on after what is there already.
+    pub follow: bool,
+    /// Only events after this number.
+    pub after: Option<u64>,
+    /// The last event that was told: the stream is resumed after it.
+    pub last: Option<u64>,
+}
 
 /// Requests to one gateway with one key.
 #[derive(Clone, Debug)]
@@ -33,7 +53,7 @@ impl Owner {
     /// `key` is a member's, or the operator's token for creating workspaces.
     pub fn new(gateway: Url, key: SecretString) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
-            .timeout(std::time::Duration::from_secs(30))
+            .timeout(Duration::from_secs(30))
             .build()?;
         Ok(Self {
             http,
@@ -248,6 +268,65 @@ impl Owner {
             .await
     }
 
+    /// `POST /webhooks`.
+    pub async fn create_webhook(&self, request: &CreateWebhook) -> anyhow::Result<WebhookSecret> {
+        self.send(Method::POST, &["webhooks"], Some(request)).await
+    }
+
+    /// `GET /webhooks`.
+    pub async fn webhooks(&self) -> anyhow::Result<Vec<WebhookView>> {
+        self.get(&["webhooks"]).await
+    }
+
+    /// `DELETE /webhooks/{id}`.
+    pub async fn delete_webhook(&self, webhook_id: &str) -> anyhow::Result<()> {
+        let path = ["webhooks", webhook_id];
+        self.ask(Method::DELETE, &path, None::<&()>).await.map(drop)
+    }
+
+    /// `POST /webhooks/{id}/rotate`.
+    pub async fn rotate_webhook(&self, webhook_id: &str) -> anyhow::Result<WebhookSecret> {
+        self.post(&["webhooks", webhook_id, "rotate"]).await
+    }
+
+    /// `POST /webhooks/{id}/test`.
+    pub async fn test_webhook(&self, webhook_id: &str) -> anyhow::Result<TestDelivery> {
+        self.post(&["webhooks", webhook_id, "test"]).await
+    }
+
+    /// `GET /webhooks/{id}/deliveries`.
+    pub async fn deliveries(&self, webhook_id: &str) -> anyhow::Result<Vec<DeliveryView>> {
+        self.get(&["webhooks", webhook_id, "deliveries"]).await
+    }
+
+    /// `GET /events` or `GET /payments/{id}/events`: the stream, from where it is to be resumed.
+    pub async fn events(&self, query: &EventsQuery) -> anyhow::Result<Response> {
+        let mut url = match &query.payment {
+            Some(id) => self.gateway.endpoint(&["payments", id, "events"]),
+            None => self.gateway.endpoint(&["events"]),
+        };
+        url.query_pairs_mut()
+            .append_pair("follow", &query.follow.to_string());
+        if let Some(after) = query.after {
+            let after = after.to_string();
+            url.query_pairs_mut().append_pair("after", &after);
+        }
+        // A stream has no end to wait for, but a sign of life every 15 seconds.
+        let client = reqwest::Client::builder()
+            .read_timeout(STREAM_SILENCE)
+            .build()?;
+        let mut request = client.get(url).bearer_auth(self.key.expose_secret());
+        if let Some(last) = query.last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.context(NO_ANSWER)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        Err(refusal(status, &response.bytes().await?))
+    }
+
     async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
         self.send(Method::POST, path, None::<&()>).await
     }
@@ -262,6 +341,17 @@ impl Owner {
         path: &[&str],
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
+        let bytes = self.ask(method, path, body).await?;
+        serde_json::from_slice(&bytes)
+            .context("the gateway's answer is not understood; are both of the same version?")
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<Vec<u8>> {
         let url = self.gateway.endpoint(path);
         let mut request = self
             .http
@@ -270,24 +360,26 @@ impl Owner {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| "the gateway does not answer (--gateway-url)".to_owned())?;
+        let response = request.send().await.context(NO_ANSWER)?;
         let status = response.status();
         let bytes = response.bytes().await?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes)
-                .context("the gateway's answer is not understood; are both of the same version?");
+            Ok(bytes.to_vec())
+        } else {
+            Err(refusal(status, &bytes))
         }
-        match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(problem) => bail!("{}: {}", problem.error, problem.message),
-            Err(_) => bail!(
-                "the gateway answered {}",
-                status
-                    .canonical_reason()
-                    .unwrap_or_else(|| StatusCode::as_str(&status))
-            ),
-        }
+    }
+}
+
+/// A refusal as the gateway words it.
+fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(problem) => anyhow!("{}: {}", problem.error, problem.message),
+        Err(_) => anyhow!(
+            "the gateway answered {}",
+            status
+                .canonical_reason()
+                .unwrap_or_else(|| StatusCode::as_str(&status))
+        ),
     }
 }

@@ -22,10 +22,10 @@ macro_rules! codes {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownCode;
+            type Err = $crate::codes::UnknownCode;
 
-            fn from_str(text: &str) -> Result<Self, UnknownCode> {
-                match text { $($code => Ok(Self::$variant),)+ _ => Err(UnknownCode) }
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text { $($code => Ok(Self::$variant),)+ _ => Err($crate::codes::UnknownCode) }
             }
         }
 
@@ -36,6 +36,8 @@ macro_rules! codes {
         }
     };
 }
+
+pub(crate) use codes;
 
 /// The text is no code of this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

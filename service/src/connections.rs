@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::serve::prepare;
+
 /// How long a connection may say nothing; longer than the longest wait for an answer.
 pub const SILENCE: Duration = Duration::from_mins(2);
 
@@ -81,9 +83,7 @@ impl axum::serve::Listener for Connections {
     async fn accept(&mut self) -> (Connection, Peer) {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its packet delay");
-        }
+        prepare(&stream);
         let connection = Connection {
             stream,
             silence: self.silence,

@@ -8,7 +8,8 @@ use axum::{
     http::{Method, StatusCode, Uri},
     response::IntoResponse,
 };
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
@@ -16,6 +17,10 @@ use crate::{
     connections::{Connections, Peer},
     problem::Problem,
 };
+
+/// How long a peer may leave what was sent to it unread. The socket watches over it, so that it holds for whatever is
+/// being sent: answers, lines and streams alike.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Limits of one service's public port.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +56,7 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(NoDelay(listener), routes)
+    axum::serve(Prepared(listener), routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
@@ -70,23 +75,32 @@ pub async fn serve_at_most(
         .await
 }
 
-/// Answers are single small writes: waiting to fill a packet only adds latency.
-struct NoDelay(TcpListener);
+/// Connections as we want them, as many as come.
+struct Prepared(TcpListener);
 
-impl axum::serve::Listener for NoDelay {
-    type Io = tokio::net::TcpStream;
+impl axum::serve::Listener for Prepared {
+    type Io = TcpStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its packet delay");
-        }
+        prepare(&stream);
         (stream, address)
     }
 
     fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+}
+
+/// Answers are single small writes: waiting to fill a packet only adds latency. Who does not read is cut off, so that
+/// nothing is held for him for ever.
+pub(crate) fn prepare(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its packet delay");
+    }
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(STALLED)) {
+        tracing::debug!(%error, "a connection that stalls is not cut off");
     }
 }
 

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use crate::world::World;
 
-/// Fails with the first differences unless `x402 ledger check` finds that everything adds up.
-pub fn assert_adds_up(world: &World, exe: &str) {
+/// Fails with the first differences unless `x402 ledger check` finds that everything adds up. Answers what it says.
+pub fn assert_adds_up(world: &World, exe: &str) -> String {
     let output = Command::new(exe)
         .args(["ledger", "check", "--data-dir"])
         .arg(world.options.data_dir.join("gateway"))
@@ -17,4 +17,5 @@ pub fn assert_adds_up(world: &World, exe: &str) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -20,8 +20,17 @@ pub mod world;
 /// The gateway's ledger, checked as an operator checks it.
 pub mod ledger;
 
+/// The ledger against what ClickHouse was told of it.
+pub mod told;
+
 /// A paid API of the kind that providers run.
 pub mod api;
+
+/// A line to a server that can be cut.
+pub mod line;
+
+/// An endpoint that webhooks are sent to.
+pub mod endpoint;
 
 /// Payments in any number, without a chain, for the verifier.
 pub mod market;

@@ -89,7 +89,7 @@ impl World {
     /// A world on the shared chain.
     pub async fn new(exe: &str) -> Self {
         let shared = shared(exe).await;
-        Self::start(shared, None, None).await
+        Self::start(shared, None, |_| ()).await
     }
 
     /// A world whose quotes last only so long.
@@ -101,38 +101,43 @@ impl World {
     /// A world with a flag of a service.
     pub async fn with_flag(exe: &str, flag: ServiceFlag) -> Self {
         let shared = shared(exe).await;
-        Self::start(shared, None, Some(flag)).await
+        Self::start(shared, None, |options| set_flag(options, flag)).await
     }
 
     /// A world on a chain of its own.
     pub async fn on_own_chain(exe: &str, name: &str) -> Self {
         let shared = shared(exe).await;
         let chain = shared.own_chain(name).await;
-        Self::start(shared, Some(chain), None).await
+        Self::start(shared, Some(chain), |_| ()).await
     }
 
     /// A world on a chain of its own, with a flag of a service.
     pub async fn on_own_chain_with(exe: &str, name: &str, flag: ServiceFlag) -> Self {
         let shared = shared(exe).await;
         let chain = shared.own_chain(name).await;
-        Self::start(shared, Some(chain), Some(flag)).await
+        Self::start(shared, Some(chain), |options| set_flag(options, flag)).await
+    }
+
+    /// A world on this chain, with other options: other ways to the chain or to ClickHouse.
+    pub async fn on_chain_with(
+        exe: &str,
+        chain: Chain,
+        change: impl FnOnce(&mut StackOptions),
+    ) -> Self {
+        let shared = shared(exe).await;
+        Self::start(shared, Some(chain), change).await
     }
 
     async fn start(
         shared: &'static Shared,
         own_chain: Option<Chain>,
-        flag: Option<ServiceFlag>,
+        change: impl FnOnce(&mut StackOptions),
     ) -> Self {
         let chain = own_chain.as_ref().unwrap_or(&shared.chain);
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let token = place_token(chain).await;
         let mut options = stack_options(shared, chain, &token, &folder);
-        if let Some((service, name, value)) = flag {
-            options
-                .flags
-                .retain(|(of, flag, _)| (*of, *flag) != (service, name));
-            options.flags.push((service, name, value));
-        }
+        change(&mut options);
         let tasks = Tasks::new();
         let stack = start_services(&options, &tasks).await;
         let gateway = url(stack.gateway);
@@ -374,9 +379,10 @@ impl World {
     /// The command line that runs the same services as `x402 node` in a process of their own.
     pub fn node_command(&self, exe: &str) -> Command {
         let options = &self.options;
+        let rpc_urls: Vec<&str> = options.rpc_urls.iter().map(Url::as_str).collect();
         let mut command = Command::new(exe);
         command
-            .args(["node", "--rpc-url", self.chain().url.as_str()])
+            .args(["node", "--rpc-url", &rpc_urls.join(",")])
             .args(["--clickhouse-url", options.clickhouse_url.as_str()])
             .args(["--clickhouse-database", &options.database])
             .args(["--token", &self.token.address.to_checksum(None)])
@@ -495,6 +501,14 @@ pub fn stack_options(
             ("gateway", "key-rate-per-minute", "1000000".into()),
         ],
     }
+}
+
+/// Sets a flag, whatever it was before.
+fn set_flag(options: &mut StackOptions, (service, name, value): ServiceFlag) {
+    options
+        .flags
+        .retain(|(of, flag, _)| (*of, *flag) != (service, name));
+    options.flags.push((service, name, value));
 }
 
 async fn start_services(options: &StackOptions, tasks: &Tasks) -> Stack {

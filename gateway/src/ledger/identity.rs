@@ -29,3 +29,12 @@ pub(crate) async fn agree(
         })
     }
 }
+
+/// The ledger's own name, made with it.
+pub(crate) async fn ledger_id(conn: &mut SqliteConnection) -> Result<String, LedgerError> {
+    Ok(
+        sqlx::query_scalar("SELECT value FROM identity WHERE name = 'ledger'")
+            .fetch_one(conn)
+            .await?,
+    )
+}

@@ -46,8 +46,23 @@ pub(crate) mod replaced;
 /// Payments: every step from one status to the next.
 pub(crate) mod transitions;
 
+/// Payments: what belongs to each such step.
+mod advance;
+
 /// Payments: the history of their steps.
 pub(crate) mod steps;
+
+/// The outbox: every step and denial, for those who are told of them.
+pub(crate) mod events;
+
+/// The outbox: how far each of them has been told.
+pub(crate) mod event_cursors;
+
+/// Where workspaces have events sent to.
+pub(crate) mod webhooks;
+
+/// Events on their way there.
+pub(crate) mod deliveries;
 
 /// Double-entry postings of the steps that move money.
 pub(crate) mod postings;

@@ -6,9 +6,12 @@ use std::fmt;
 use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
-use x402_schemas::{amount::Amount, codes::PaymentError, invoice::Invoice, payment::PaymentStatus};
+use x402_schemas::{
+    amount::Amount, api::events::EventKind, codes::PaymentError, invoice::Invoice,
+    payment::PaymentStatus,
+};
 
-use super::{LedgerError, columns};
+use super::{LedgerError, columns, events};
 
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,14 +208,19 @@ pub(crate) async fn set_gas_paid(
     id: &str,
     tx_hash: B256,
     wei: Amount,
+    now: Timestamp,
 ) -> Result<(), LedgerError> {
-    sqlx::query("UPDATE payments SET gas_paid_wei = ? WHERE id = ? AND tx_hash = ?")
+    let done = sqlx::query("UPDATE payments SET gas_paid_wei = ? WHERE id = ? AND tx_hash = ?")
         .bind(columns::amount_text(wei))
         .bind(id)
         .bind(tx_hash.as_slice())
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(())
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    let kind = EventKind::PaymentPriced;
+    events::of_payment(conn, id, kind, "its gas is known", now).await
 }
 
 /// Writes since when a payment counts. Only a step may do this.

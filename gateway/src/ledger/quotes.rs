@@ -8,7 +8,7 @@ use x402_schemas::{
     network::Network,
 };
 
-use super::{LedgerError, columns};
+use super::{LedgerError, columns, events};
 use crate::policy::replay::{Past, Was};
 
 /// A quote that allowed a payment.
@@ -58,9 +58,12 @@ pub(crate) async fn insert(
     .bind(denial.map(Denial::as_str))
     .bind(quote.created_at.as_millisecond())
     .bind(quote.expires_at.as_millisecond())
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    match denial {
+        Some(denial) => events::of_denial(conn, quote, denial).await,
+        None => Ok(()),
+    }
 }
 
 /// The agent's quote of that id. One that denied is not found: it gives nothing to pay.

@@ -46,3 +46,21 @@ pub(crate) async fn of_payment(
         })
         .collect()
 }
+
+/// A step, and whose it is.
+pub(super) async fn get(
+    conn: &mut SqliteConnection,
+    number: i64,
+) -> Result<(String, PaymentStep), LedgerError> {
+    let (payment_id, status, reason, at): (String, String, String, i64) =
+        sqlx::query_as("SELECT payment_id, status, reason, at FROM payment_steps WHERE number = ?")
+            .bind(number)
+            .fetch_one(conn)
+            .await?;
+    let step = PaymentStep {
+        status: columns::parsed(&status, "status")?,
+        reason,
+        at: columns::time(at)?,
+    };
+    Ok((payment_id, step))
+}

@@ -2,18 +2,19 @@
 //!
 //! A step is written down with its time and reason, moves the money between the accounts that the two
 //! statuses stand for, and holds or releases it against limits: all in the caller's change of the
-//! ledger. Each function answers whether the step was taken: `false` means that the payment has moved
-//! on meanwhile, and nothing was written.
+//! ledger, and the event that tells of it is written last. Each function answers whether the step was
+//! taken: `false` means that the payment has moved on meanwhile, and nothing was written.
 
 use alloy::primitives::{Address, B256};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use x402_schemas::{amount::Amount, payment::PaymentStatus};
+use x402_schemas::{amount::Amount, api::events::EventKind, payment::PaymentStatus};
 
 use super::{
-    LedgerError, columns, held, issued_proofs,
+    LedgerError,
+    advance::{Step, advance, end, tell},
+    columns, events, issued_proofs,
     payments::{self, Failure, Payment, Place},
-    postings::{self, Account},
     quotes::Quote,
     replaced, steps,
 };
@@ -38,13 +39,6 @@ pub(crate) struct Replacement<'a> {
     pub(crate) max_fee_per_gas: u128,
 }
 
-/// Where a step leads, and why it is taken.
-struct Step<'a> {
-    to: PaymentStatus,
-    reason: &'a str,
-    at: Timestamp,
-}
-
 /// Quoted → reserved, awaiting approval or denied, as the payment's status says.
 pub(crate) async fn create(
     conn: &mut SqliteConnection,
@@ -54,7 +48,8 @@ pub(crate) async fn create(
     payments::insert(conn, payment, &quote.id).await?;
     let (id, at) = (&payment.id, payment.created_at);
     let quoted = PaymentStatus::Quoted;
-    steps::record(conn, id, quoted, "POST /quote allowed it", quote.created_at).await?;
+    let step = steps::record(conn, id, quoted, "POST /quote allowed it", quote.created_at).await?;
+    events::of_step(conn, step, EventKind::PaymentQuoted).await?;
     let failure = payment.failure.as_ref().map(Failure::to_string);
     let reason = match (payment.status, &failure) {
         (_, Some(failure)) => failure.as_str(),
@@ -66,7 +61,10 @@ pub(crate) async fn create(
         reason,
         at,
     };
-    advance(conn, id, &[quoted], step).await.map(drop)
+    let taken = advance(conn, id, &[quoted], step).await?;
+    tell(conn, taken, EventKind::of(payment.status))
+        .await
+        .map(drop)
 }
 
 /// Awaiting approval → reserved: an owner has approved it. It counts from here on.
@@ -80,7 +78,8 @@ pub(crate) async fn approve(
         reason: "an owner has approved it",
         at: now,
     };
-    advance(conn, id, &[PaymentStatus::AwaitingApproval], step).await
+    let taken = advance(conn, id, &[PaymentStatus::AwaitingApproval], step).await?;
+    tell(conn, taken, EventKind::PaymentReserved).await
 }
 
 /// Awaiting approval → denied: an owner has rejected it. Nothing was held.
@@ -91,7 +90,8 @@ pub(crate) async fn reject(
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let from = [PaymentStatus::AwaitingApproval];
-    end(conn, id, &from, PaymentStatus::Denied, failure, now).await
+    let taken = end(conn, id, &from, PaymentStatus::Denied, failure, now).await?;
+    tell(conn, taken, EventKind::PaymentDenied).await
 }
 
 /// Awaiting approval → expired: no owner has approved it in time. Nothing was held.
@@ -102,7 +102,8 @@ pub(crate) async fn expire(
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let from = [PaymentStatus::AwaitingApproval];
-    end(conn, id, &from, PaymentStatus::Expired, failure, now).await
+    let taken = end(conn, id, &from, PaymentStatus::Expired, failure, now).await?;
+    tell(conn, taken, EventKind::PaymentExpired).await
 }
 
 /// Reserved → signed. Must be committed before the transaction is sent anywhere.
@@ -118,7 +119,8 @@ pub(crate) async fn sign(
         reason: &reason,
         at: now,
     };
-    if !advance(conn, id, &[PaymentStatus::Reserved], step).await? {
+    let taken = advance(conn, id, &[PaymentStatus::Reserved], step).await?;
+    if taken.is_none() {
         return Ok(false);
     }
     sqlx::query(
@@ -130,9 +132,9 @@ pub(crate) async fn sign(
     .bind(signed.transaction.hash.as_slice())
     .bind(columns::amount_text(signed.gas_wei))
     .bind(id)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(true)
+    tell(conn, taken, EventKind::PaymentSigned).await
 }
 
 /// Signed → broadcast: a node has taken it.
@@ -146,7 +148,8 @@ pub(crate) async fn broadcast(
         reason: "a node has taken it",
         at: now,
     };
-    advance(conn, id, &[PaymentStatus::Signed], step).await
+    let taken = advance(conn, id, &[PaymentStatus::Signed], step).await?;
+    tell(conn, taken, EventKind::PaymentBroadcast).await
 }
 
 /// Broadcast → broadcast, with another transaction of the same nonce. Must be committed before that is
@@ -175,7 +178,11 @@ pub(crate) async fn replace(
         reason: &reason,
         at: now,
     };
-    if !unchanged || !advance(conn, id, &[PaymentStatus::Broadcast], step).await? {
+    if !unchanged {
+        return Ok(false);
+    }
+    let taken = advance(conn, id, &[PaymentStatus::Broadcast], step).await?;
+    if taken.is_none() {
         return Ok(false);
     }
     replaced::keep(conn, id, now).await?;
@@ -184,9 +191,9 @@ pub(crate) async fn replace(
         .bind(transaction.hash.as_slice())
         .bind(columns::amount_text(gas_wei))
         .bind(id)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(true)
+    tell(conn, taken, EventKind::PaymentReplaced).await
 }
 
 /// Signed or broadcast → included: a node has it in a block, and the index will tell.
@@ -203,7 +210,8 @@ pub(crate) async fn include(
         at: now,
     };
     let from = [PaymentStatus::Signed, PaymentStatus::Broadcast];
-    advance(conn, id, &from, step).await
+    let taken = advance(conn, id, &from, step).await?;
+    tell(conn, taken, EventKind::PaymentIncluded).await
 }
 
 /// Included → broadcast: the node has it in no block any more.
@@ -217,7 +225,8 @@ pub(crate) async fn exclude(
         reason: "its block is gone",
         at: now,
     };
-    advance(conn, id, &[PaymentStatus::Included], step).await
+    let taken = advance(conn, id, &[PaymentStatus::Included], step).await?;
+    tell(conn, taken, EventKind::PaymentBroadcast).await
 }
 
 /// Signed, broadcast or included → settled, with its proof. What was not seen in a block before is now.
@@ -235,7 +244,8 @@ pub(crate) async fn settle(
         reason: &reason,
         at: now,
     };
-    if !advance(conn, id, &[PaymentStatus::Included], step).await? {
+    let taken = advance(conn, id, &[PaymentStatus::Included], step).await?;
+    if taken.is_none() {
         return Ok(false);
     }
     replaced::restore(conn, id, place.tx_hash, now).await?;
@@ -250,7 +260,7 @@ pub(crate) async fn settle(
     .execute(&mut *conn)
     .await?;
     issued_proofs::record(conn, proof, now).await?;
-    Ok(true)
+    tell(conn, taken, EventKind::PaymentSettled).await
 }
 
 /// Settled → broadcast: a reorg took the transfer away. The proof goes with it.
@@ -264,7 +274,8 @@ pub(crate) async fn unsettle(
         reason: "a reorg has removed its block",
         at: now,
     };
-    if !advance(conn, id, &[PaymentStatus::Settled], step).await? {
+    let taken = advance(conn, id, &[PaymentStatus::Settled], step).await?;
+    if taken.is_none() {
         return Ok(false);
     }
     sqlx::query(
@@ -272,20 +283,29 @@ pub(crate) async fn unsettle(
          gas_paid_wei = NULL WHERE id = ?",
     )
     .bind(id)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(true)
+    tell(conn, taken, EventKind::PaymentReorged).await
 }
 
 /// A settled payment's block is final: it needs no more watching.
-pub(crate) async fn finalize(conn: &mut SqliteConnection, id: &str) -> Result<bool, LedgerError> {
+pub(crate) async fn finalize(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
     let done = sqlx::query(
         "UPDATE payments SET final = 1 WHERE id = ? AND status = 'settled' AND final = 0",
     )
     .bind(id)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let kind = EventKind::PaymentFinal;
+    events::of_payment(conn, id, kind, "its block is final", now).await?;
+    Ok(true)
 }
 
 /// Reserved → failed: nothing was signed, so nothing can be paid. Releases the reservation.
@@ -296,7 +316,8 @@ pub(crate) async fn fail_unsigned(
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let from = [PaymentStatus::Reserved];
-    end(conn, id, &from, PaymentStatus::Failed, failure, now).await
+    let taken = end(conn, id, &from, PaymentStatus::Failed, failure, now).await?;
+    tell(conn, taken, EventKind::PaymentFailed).await
 }
 
 /// Signed, broadcast or included → reverted: its transaction is final on the chain and moved nothing.
@@ -313,80 +334,9 @@ pub(crate) async fn revert(
         PaymentStatus::Broadcast,
         PaymentStatus::Included,
     ];
-    let ended = end(conn, id, &from, PaymentStatus::Reverted, failure, now).await?;
-    if ended {
+    let taken = end(conn, id, &from, PaymentStatus::Reverted, failure, now).await?;
+    if taken.is_some() {
         replaced::restore(conn, id, tx_hash, now).await?;
     }
-    Ok(ended)
-}
-
-/// Makes a payment void, with the reason.
-async fn end(
-    conn: &mut SqliteConnection,
-    id: &str,
-    from: &[PaymentStatus],
-    end: PaymentStatus,
-    failure: &Failure,
-    now: Timestamp,
-) -> Result<bool, LedgerError> {
-    let reason = failure.to_string();
-    let step = Step {
-        to: end,
-        reason: &reason,
-        at: now,
-    };
-    if !advance(conn, id, from, step).await? {
-        return Ok(false);
-    }
-    sqlx::query("UPDATE payments SET failure = ?, failure_detail = ? WHERE id = ?")
-        .bind(failure.code.as_str())
-        .bind(&failure.detail)
-        .bind(id)
-        .execute(conn)
-        .await?;
-    Ok(true)
-}
-
-/// Takes one step from one of these statuses, with all that belongs to it.
-async fn advance(
-    conn: &mut SqliteConnection,
-    id: &str,
-    from: &[PaymentStatus],
-    step: Step<'_>,
-) -> Result<bool, LedgerError> {
-    let Some(payment) = payments::find(conn, id).await? else {
-        return Ok(false);
-    };
-    if !from.contains(&payment.status) || !payment.status.may_become(step.to) {
-        return Ok(false);
-    }
-    let number = steps::record(conn, id, step.to, step.reason, step.at).await?;
-    payments::set_status(conn, id, step.to, step.at).await?;
-    let (before, after) = (Account::of(payment.status), Account::of(step.to));
-    if before == after {
-        return Ok(true);
-    }
-    let amount = payment.invoice.amount;
-    postings::transfer(conn, number, before, after, amount).await?;
-    if before == Account::Available {
-        payments::set_reserved_at(conn, id, step.at).await?;
-        let counted = held::Account {
-            reserved_at: step.at,
-            ..account(&payment)
-        };
-        held::hold(conn, counted, amount).await?;
-    }
-    if after == Account::Available {
-        held::release(conn, account(&payment), amount).await?;
-    }
-    Ok(true)
-}
-
-/// Whose limits it counts against.
-fn account(payment: &Payment) -> held::Account<'_> {
-    held::Account {
-        workspace_id: &payment.workspace_id,
-        agent_id: &payment.agent_id,
-        reserved_at: payment.reserved_at.unwrap_or(payment.created_at),
-    }
+    tell(conn, taken, EventKind::PaymentReverted).await
 }

@@ -47,7 +47,7 @@ pub(crate) async fn record(gateway: &Gateway) -> Result<(), LedgerError> {
     }
     let mut change = gateway.ledger.write().await?;
     for (id, hash, wei) in costs {
-        payments::set_gas_paid(&mut change, &id, hash, wei).await?;
+        payments::set_gas_paid(&mut change, &id, hash, wei, now).await?;
     }
     change.commit().await?;
     Ok(())

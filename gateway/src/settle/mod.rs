@@ -204,7 +204,7 @@ impl Follower {
                             .await?
                 }
                 Step::Unsettle => transitions::unsettle(&mut change, &payment.id, now).await?,
-                Step::Finalize => transitions::finalize(&mut change, &payment.id).await?,
+                Step::Finalize => transitions::finalize(&mut change, &payment.id, now).await?,
             };
             if done {
                 taken.push((*payment, *step));

@@ -1,5 +1,7 @@
 //! A ledger that adds up, and each way in which it may be tampered with.
 
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
 use super::*;
 use crate::ledger::check::{CheckReport, check};
 
@@ -32,19 +34,22 @@ async fn report(house: &House) -> CheckReport {
 
 /// Changes the ledger behind its own back.
 async fn tamper(house: &House, sql: &'static str) {
-    let mut change = house.gateway.ledger.write().await.unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(house.folder.path().join("ledger.sqlite"))
+        .foreign_keys(false);
+    let mut tampering = SqliteConnection::connect_with(&options).await.unwrap();
     for guard in [
+        "DROP TRIGGER IF EXISTS events_stay_until_told",
         "DROP TRIGGER IF EXISTS postings_are_not_changed",
         "DROP TRIGGER IF EXISTS postings_are_not_removed",
         "DROP TRIGGER IF EXISTS payment_steps_are_not_changed",
         "DROP TRIGGER IF EXISTS payment_steps_are_not_removed",
         "DROP INDEX IF EXISTS payments_of_invoice",
     ] {
-        sqlx::query(guard).execute(&mut *change).await.unwrap();
+        sqlx::query(guard).execute(&mut tampering).await.unwrap();
     }
-    let done = sqlx::query(sql).execute(&mut *change).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut tampering).await.unwrap();
     assert!(done.rows_affected() > 0, "{sql}");
-    change.commit().await.unwrap();
 }
 
 #[tokio::test]
@@ -131,6 +136,7 @@ async fn every_tampering_is_found_and_named() {
             "UPDATE payments SET nonce = 3 WHERE invoice_id = 'inv_2'",
             "nonce 3 of workspace",
         ),
+        ("DELETE FROM events WHERE step = 3", "step 3 has no event"),
     ] {
         let house = ledger().await;
         tamper(&house, sql).await;

@@ -168,7 +168,7 @@ async fn a_payment_takes_only_the_steps_that_its_status_allows() {
         transitions::revert(&mut conn, id, B256::ZERO, &failure(), noon()).await,
         transitions::settle(&mut conn, id, PLACE, "proof", noon()).await,
         transitions::unsettle(&mut conn, id, noon()).await,
-        transitions::finalize(&mut conn, id).await,
+        transitions::finalize(&mut conn, id, noon()).await,
     ] {
         assert!(!refused.unwrap());
     }

@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod directory;
 mod documents;
+mod events;
 mod idempotency;
 mod issued;
 mod keys;
@@ -15,6 +16,7 @@ mod policies;
 mod rates;
 mod sessions;
 mod tenancy;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -37,9 +39,11 @@ use x402_service::clock;
 
 use crate::{
     chain::Chain,
+    cipher::Cipher,
     directory::{FULL_LEASE, Followers},
+    events::{news::News, stream::Streams},
     gateway::Gateway,
-    idempotency::{AnswerCipher, IdempotencyKey},
+    idempotency::{ANSWERS, IdempotencyKey},
     key_uses::KeyUses,
     ledger::Ledger,
     limits::{Limits, Terms},
@@ -54,6 +58,7 @@ use crate::{
     routes,
     seed::Seed,
     sessions::Sessions,
+    webhooks::{SECRETS, address::Reach, send::Sender},
 };
 
 const TOKEN: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
@@ -99,12 +104,14 @@ impl House {
         let gateway = Arc::new(Gateway {
             chain: Chain::connect(nowhere, TOKEN, 1_000_000_000),
             network: Network::DEVNET,
+            ledger_id: "led_test".to_owned(),
             key_pepper: seed.key_pepper().unwrap(),
             provider_key_pepper: seed.provider_key_pepper().unwrap(),
             limits: Limits::of(terms),
             sessions: Sessions::of(&seed, "http://gateway.test").unwrap(),
             key_uses: KeyUses::default(),
-            answers: AnswerCipher::of(&seed).unwrap(),
+            answers: Cipher::of(&seed, ANSWERS).unwrap(),
+            webhook_secrets: Cipher::of(&seed, SECRETS).unwrap(),
             operator_token: SecretString::from(OPERATOR),
             service_token: SecretString::from(SERVICE),
             issuer: "http://gateway.test".to_owned(),
@@ -115,6 +122,9 @@ impl House {
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
+            news: News::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(Reach::Public).unwrap(),
             sending: TaskTracker::new(),
             sending_slots: Arc::new(tokio::sync::Semaphore::new(64)),
             verifier: None,

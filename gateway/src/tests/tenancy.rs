@@ -4,13 +4,21 @@ use x402_service::api_key::{ApiKey, KeyKind};
 use super::*;
 
 /// Every route with the least role of a member that may ask it, and who else may.
-const WELCOME: [(&str, &str, Option<Role>, &[&str]); 42] = {
+const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
     use Role::{Admin, Member, Owner, Viewer};
     [
         ("POST", "/quote", None, &["agent"]),
         ("POST", "/pay", None, &["agent"]),
         ("GET", "/payments/{id}", Some(Viewer), &["agent"]),
+        ("GET", "/payments/{id}/events", Some(Viewer), &["agent"]),
+        ("GET", "/events", Some(Viewer), &[]),
         ("GET", "/payments", Some(Viewer), &[]),
+        ("GET", "/webhooks", Some(Admin), &[]),
+        ("POST", "/webhooks", Some(Admin), &[]),
+        ("DELETE", "/webhooks/{id}", Some(Admin), &[]),
+        ("POST", "/webhooks/{id}/rotate", Some(Admin), &[]),
+        ("POST", "/webhooks/{id}/test", Some(Admin), &[]),
+        ("GET", "/webhooks/{id}/deliveries", Some(Admin), &[]),
         ("POST", "/payments/{id}/approve", Some(Member), &[]),
         ("POST", "/payments/{id}/reject", Some(Member), &[]),
         ("GET", "/approvals", Some(Viewer), &[]),
@@ -99,7 +107,11 @@ async fn every_route_refuses_every_wrong_principal() {
         ("nothing", ""),
     ];
     for (method, pattern, least, welcome) in WELCOME {
-        let path = pattern.replace("{id}", "some_1");
+        let mut path = pattern.replace("{id}", "some_1");
+        if pattern == "/events" {
+            // Malformed, so that those who are welcome get a refusal and no stream without an end.
+            path.push_str("?after=x");
+        }
         // Nobody's key ends here before it has been asked with.
         let body = if pattern == "/members/me/rotate" {
             json!({"graceSeconds": 60})
@@ -146,6 +158,10 @@ async fn what_is_another_tenants_is_not_found() {
     let (_, page) = house.send("GET", "/payments", &one.key, Value::Null).await;
     let payment_id = text(&page[0], "paymentId");
 
+    let hook = json!({"url": "https://example.com/hook"});
+    let (_, webhook) = house.send("POST", "/webhooks", &one.key, hook).await;
+    let webhook_id = text(&webhook, "webhookId");
+
     let cases = [
         (
             "PUT",
@@ -183,6 +199,19 @@ async fn what_is_another_tenants_is_not_found() {
             json!({"finalized": true}),
         ),
         ("GET", format!("/payments/{payment_id}"), Value::Null),
+        ("GET", format!("/payments/{payment_id}/events"), Value::Null),
+        ("DELETE", format!("/webhooks/{webhook_id}"), Value::Null),
+        (
+            "POST",
+            format!("/webhooks/{webhook_id}/rotate"),
+            Value::Null,
+        ),
+        ("POST", format!("/webhooks/{webhook_id}/test"), Value::Null),
+        (
+            "GET",
+            format!("/webhooks/{webhook_id}/deliveries"),
+            Value::Null,
+        ),
         ("GET", format!("/payments?before={payment_id}"), Value::Null),
     ];
     for (method, path, body) in cases {
@@ -204,7 +233,7 @@ async fn what_is_another_tenants_is_not_found() {
             (404, "QUOTE_NOT_FOUND")
         );
     }
-    for path in ["/agents", "/providers"] {
+    for path in ["/agents", "/providers", "/webhooks"] {
         let (_, list) = house.send("GET", path, &two.key, Value::Null).await;
         assert!(
             !list.to_string().contains(&one.workspace_id) && !list.to_string().contains(&agent.id)

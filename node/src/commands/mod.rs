@@ -33,6 +33,12 @@ pub(crate) mod ledger;
 /// `x402 approval …`.
 pub(crate) mod approval;
 
+/// `x402 webhook …`.
+pub(crate) mod webhook;
+
+/// `x402 events`.
+pub(crate) mod events;
+
 /// `x402 provider …`.
 pub(crate) mod provider;
 

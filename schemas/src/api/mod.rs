@@ -20,6 +20,12 @@ pub mod keys;
 /// Owners ask the gateway: what would this policy do, may this payment go on?
 pub mod policy;
 
+/// Workspaces are told by the gateway: what happens to their payments.
+pub mod events;
+
+/// Owners ask the gateway: where to send events.
+pub mod webhooks;
+
 /// Verifiers follow the gateway: providers, their keys, the proof keys.
 pub mod directory;
 

@@ -6,7 +6,7 @@
 use clickhouse::{Client, Row, error::Error};
 use serde::{Deserialize, Serialize};
 
-const MIGRATIONS: [(u32, &str); 7] = [
+const MIGRATIONS: [(u32, &str); 9] = [
     (
         1,
         include_str!("../../migrations/clickhouse/0001_transfers.sql"),
@@ -34,6 +34,14 @@ const MIGRATIONS: [(u32, &str); 7] = [
     (
         7,
         include_str!("../../migrations/clickhouse/0007_commits_once.sql"),
+    ),
+    (
+        8,
+        include_str!("../../migrations/clickhouse/0008_payment_events.sql"),
+    ),
+    (
+        9,
+        include_str!("../../migrations/clickhouse/0009_payments.sql"),
     ),
 ];
 

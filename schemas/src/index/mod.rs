@@ -3,6 +3,9 @@
 /// One Rust type for each table.
 pub mod rows;
 
+/// Rows that the gateway writes: what happens to payments.
+pub mod payment_events;
+
 /// Numbered SQL files, applied once each by the indexer.
 pub mod migrations;
 
@@ -10,5 +13,6 @@ pub mod migrations;
 pub mod reader;
 
 pub use migrations::migrate;
+pub use payment_events::PaymentEventRow;
 pub use reader::{Change, IndexError, IndexReader, Tip};
 pub use rows::{BlockRow, CommitRow, TransferRow};

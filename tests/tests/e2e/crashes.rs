@@ -24,6 +24,16 @@ const PAYMENTS: usize = 12;
 pub(crate) struct Process(Child);
 
 impl Process {
+    /// Takes a process that was started.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
@@ -44,7 +54,7 @@ pub(crate) async fn start(world: &World) -> Process {
 }
 
 /// The same, to die at a point such as `signed=return`.
-async fn start_to_die(world: &World, points: &str) -> Process {
+pub(crate) async fn start_to_die(world: &World, points: &str) -> Process {
     let mut command = world.node_command(EXE);
     command.env("FAILPOINTS", points);
     let process = Process(command.stdout(Stdio::null()).spawn().unwrap());
@@ -59,7 +69,7 @@ async fn start_to_die(world: &World, points: &str) -> Process {
 }
 
 /// Quotes and asks to pay, without waiting for settlement; whatever happens is for later to judge.
-async fn start_payment(world: &World, number: usize) -> Option<()> {
+pub(crate) async fn start_payment(world: &World, number: usize) -> Option<()> {
     let url = world.gateway();
     let invoice = json!({
         "invoiceId": format!("inv_{number}"), "amount": "0.05", "payTo": world.pay_to.to_checksum(None),
@@ -160,10 +170,7 @@ fn a_kill_at_any_step_of_a_payment_loses_nothing_and_pays_once() {
         for (number, point) in POINTS.into_iter().enumerate() {
             let mut node = start_to_die(&world, &format!("{point}=return")).await;
             start_payment(&world, number).await;
-            eventually(&format!("it dies at {point}"), async || {
-                node.0.try_wait().unwrap().is_some()
-            })
-            .await;
+            eventually(&format!("it dies at {point}"), async || node.has_ended()).await;
             ledger::assert_adds_up(&world, EXE);
             let mut node = start(&world).await;
             start_payment(&world, number).await;

@@ -45,6 +45,12 @@ mod attacks;
 /// Members, their keys and their shares.
 mod members;
 
+/// Events in ClickHouse, over streams and to webhooks, whatever fails in between.
+mod events;
+
+/// Payments while processes are killed and connections cut.
+mod storm;
+
 /// Keys, tenants and bad input.
 mod tenancy;
 

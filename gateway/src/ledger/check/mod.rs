@@ -3,7 +3,7 @@
 //!
 //! Proves that each payment's history is one that it could take and ends where the payment is, that the
 //! postings of each step move its amount and nothing else, that what is held equals the payments that
-//! count, that an invoice has one payment that lives and a nonce one transaction.
+//! count, that an invoice has one payment that lives and a nonce one transaction, that each step is told.
 
 /// One payment with its history: what is wrong with it. Pure.
 mod payment;
@@ -93,6 +93,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, LedgerError> {
     }
     sums.compare(&mut snapshot, &mut report).await?;
     duplicates(&mut snapshot, &mut report).await?;
+    untold(&mut snapshot, &mut report).await?;
     Ok(report)
 }
 
@@ -189,6 +190,20 @@ fn examine(
     };
     *total = total.checked_add(amount).ok_or(too_much)?;
     sums.count(&facts.payment)
+}
+
+/// Steps without an event. Events of old ones may have gone, those of newer ones may not.
+async fn untold(conn: &mut SqliteConnection, report: &mut CheckReport) -> Result<(), LedgerError> {
+    let steps: Vec<i64> = sqlx::query_scalar(
+        "SELECT number FROM payment_steps WHERE number > (SELECT min(step) FROM events) \
+         AND number NOT IN (SELECT step FROM events WHERE step IS NOT NULL) ORDER BY number",
+    )
+    .fetch_all(conn)
+    .await?;
+    for step in steps {
+        report.differs(format!("step {step} has no event"));
+    }
+    Ok(())
 }
 
 /// What the ledger's unique indexes forbid, should they be gone.
