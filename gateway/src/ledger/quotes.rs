@@ -97,12 +97,7 @@ fn read(row: Row) -> Result<Quote, LedgerError> {
         id,
         workspace_id,
         agent_id,
-        invoice: Invoice {
-            id: columns::parsed(&invoice_id, "invoice id")?,
-            pay_to: columns::address(&pay_to)?,
-            amount: columns::amount(&amount)?,
-            resource: columns::parsed(&resource, "resource")?,
-        },
+        invoice: columns::invoice(&invoice_id, &pay_to, &amount, &resource)?,
         network: columns::parsed(&network, "network")?,
         created_at: columns::time(created_at)?,
         expires_at: columns::time(expires_at)?,
@@ -135,12 +130,7 @@ fn read_denied(row: DeniedRow) -> Result<Past, LedgerError> {
     let denial = columns::parsed(&denial, "denial")?;
     Ok(Past {
         agent_id,
-        invoice: Invoice {
-            id: columns::parsed(&invoice_id, "invoice id")?,
-            pay_to: columns::address(&pay_to)?,
-            amount: columns::amount(&amount)?,
-            resource: columns::parsed(&resource, "resource")?,
-        },
+        invoice: columns::invoice(&invoice_id, &pay_to, &amount, &resource)?,
         network: columns::parsed(&network, "network")?,
         at: columns::time(at)?,
         was: Was::Not(PaymentError::Denied(denial)),
