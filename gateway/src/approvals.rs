@@ -26,7 +26,7 @@ use crate::{
     },
     pay,
     payments::view,
-    policy::Denied,
+    policy::{Denied, Known},
     principal::{Agent, Owner},
     standing::{self, Question},
 };
@@ -81,8 +81,10 @@ pub(crate) async fn approve(
         invoice: &payment.invoice,
         network: gateway.network,
         now,
+        known: Known::No,
+        approved: true,
     };
-    let decision = standing::decide_approved(&mut change, gateway.network, question).await?;
+    let decision = standing::decide(&mut change, gateway.network, question).await?;
     if let Err(Denied { code, message }) = decision {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -25,9 +25,10 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
+        payments::{self, Payment},
         quotes::{self, Quote},
     },
-    policy::{Allowed, Denied},
+    policy::{Allowed, Denied, Known, Terms},
     principal::Agent,
     standing::{self, Question},
 };
@@ -84,11 +85,18 @@ pub(crate) async fn quote(
     }
     let now = clock::now();
     let mut conn = gateway.ledger.read().await?;
+    let asked = Terms {
+        invoice: &invoice,
+        agent_id: &agent.agent_id,
+    };
+    let before = payments::of_invoice(&mut conn, &agent.workspace_id, &invoice).await?;
     let question = Question {
         agent: &agent,
         invoice: &invoice,
         network: request.network,
         now,
+        known: Known::of(before.as_ref().map(Payment::terms), asked),
+        approved: false,
     };
     let decision = standing::decide(&mut conn, gateway.network, question).await?;
     drop(conn);

@@ -16,8 +16,12 @@ pub(crate) mod replay;
 use alloy::primitives::Address;
 use jiff::Timestamp;
 use x402_schemas::{
-    amount::Amount, api::agent::RemainingLimits, codes::Denial, invoice::Resource,
-    network::Network, policy::Policy,
+    amount::Amount,
+    api::agent::RemainingLimits,
+    codes::Denial,
+    invoice::{Invoice, Resource},
+    network::Network,
+    policy::Policy,
 };
 
 use rules::Bound;
@@ -91,6 +95,24 @@ pub enum Known {
     SameTerms,
     /// It is paid with another amount or resource, or by another agent.
     OtherTerms,
+}
+
+/// What an invoice asks for, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) agent_id: &'a str,
+}
+
+impl Known {
+    /// By the living payment of the same invoice and payee, if there is one.
+    pub(crate) fn of(before: Option<Terms<'_>>, asked: Terms<'_>) -> Self {
+        match before {
+            None => Self::No,
+            Some(before) if before == asked => Self::SameTerms,
+            Some(_) => Self::OtherTerms,
+        }
+    }
 }
 
 /// A payment that may be made.
