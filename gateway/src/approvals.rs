@@ -22,8 +22,9 @@ use crate::{
     ledger::{
         LedgerError,
         payments::{self, Failure, Payment},
-        transitions, under_way,
+        quotes, transitions, under_way,
     },
+    origin::Signer,
     pay,
     payments::view,
     policy::{Denied, Known},
@@ -76,11 +77,13 @@ pub(crate) async fn approve(
         workspace_id: payment.workspace_id,
         agent_id: payment.agent_id,
     };
+    let signer = Signer::remembered(quotes::signer_of_payment(&mut change, &id).await?);
     let question = Question {
         agent: &agent,
         invoice: &payment.invoice,
         network: gateway.network,
         now,
+        signer: &signer,
         known: Known::No,
         approved: true,
     };

@@ -40,6 +40,9 @@ mod dry_run;
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;
 
+/// Where an invoice comes from: registrations and a signature in, facts for the policy out.
+mod origin;
+
 /// Where an agent stands: the ledger in, the policy's decision out.
 mod standing;
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 19] = [
+const ERROR_CODES: [(&str, &str); 20] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -30,6 +30,7 @@ const ERROR_CODES: [(&str, &str); 19] = [
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
+    ("HOST_TAKEN", "the host belongs to another provider"),
     ("TREASURY_TAKEN", "the address belongs to another workspace"),
     (
         "NOT_AWAITING_APPROVAL",

@@ -28,6 +28,7 @@ use crate::{
         payments::{self, Payment},
         quotes::{self, Quote},
     },
+    origin,
     policy::{Allowed, Denied, Known, Terms},
     principal::Agent,
     standing::{self, Question},
@@ -35,6 +36,9 @@ use crate::{
 
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 1_000;
+
+/// Characters of a signature; one that is right has about a hundred.
+const MAX_SIGNATURE: usize = 256;
 
 /// Why there is no quote.
 #[derive(Debug, Error)]
@@ -45,6 +49,8 @@ pub(crate) enum QuoteError {
     ZeroPayee,
     #[error("a description has at most {MAX_DESCRIPTION} characters")]
     LongDescription,
+    #[error("a signature has at most {MAX_SIGNATURE} characters")]
+    LongSignature,
     #[error("{0}")]
     Resource(InvoiceError),
     #[error("the ledger failed")]
@@ -54,9 +60,11 @@ pub(crate) enum QuoteError {
 impl IntoResponse for QuoteError {
     fn into_response(self) -> Response {
         match self {
-            Self::ZeroAmount | Self::ZeroPayee | Self::LongDescription | Self::Resource(_) => {
-                Problem::invalid(self.to_string()).into_response()
-            }
+            Self::ZeroAmount
+            | Self::ZeroPayee
+            | Self::LongDescription
+            | Self::LongSignature
+            | Self::Resource(_) => Problem::invalid(self.to_string()).into_response(),
             Self::Ledger(error) => Problem::from(error).into_response(),
         }
     }
@@ -67,7 +75,7 @@ impl IntoResponse for QuoteError {
     responses(
         (status = 200, body = QuoteAllowed),
         (status = 403, body = QuoteDenied, description = "AGENT_DISABLED, AGENT_PAUSED, WORKSPACE_PAUSED, POLICY_EXPIRED, \
-            OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
+            OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, RECIPIENT_NOT_REGISTERED, INVOICE_SIGNATURE_INVALID, INVOICE_NOT_SIGNED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
             AGENT_DAILY_LIMIT, AGENT_MONTHLY_LIMIT, AGENT_ROLLING_LIMIT, AGENT_BUDGET_EXCEEDED, WORKSPACE_BUDGET_EXCEEDED, \
             RATE_LIMITED, DUPLICATE_PAYMENT, DUPLICATE_PURCHASE"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
@@ -83,18 +91,25 @@ pub(crate) async fn quote(
     if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
         return Err(QuoteError::LongDescription);
     }
+    let signature = request.signature.as_deref();
+    if signature.is_some_and(|text| text.len() > MAX_SIGNATURE) {
+        return Err(QuoteError::LongSignature);
+    }
     let now = clock::now();
+    let hash = invoice.hash(request.network, gateway.chain.token());
     let mut conn = gateway.ledger.read().await?;
     let asked = Terms {
         invoice: &invoice,
         agent_id: &agent.agent_id,
     };
     let before = payments::of_invoice(&mut conn, &agent.workspace_id, &invoice).await?;
+    let signer = origin::check(&mut conn, signature, hash).await?;
     let question = Question {
         agent: &agent,
         invoice: &invoice,
         network: request.network,
         now,
+        signer: &signer,
         known: Known::of(before.as_ref().map(Payment::terms), asked),
         approved: false,
     };
@@ -106,6 +121,7 @@ pub(crate) async fn quote(
         agent_id: agent.agent_id,
         invoice,
         network: request.network,
+        signer,
         created_at: now,
         expires_at: now.saturating_add(gateway.quote_ttl).unwrap_or(now),
     };

@@ -6,6 +6,7 @@ use x402_schemas::{invoice::Invoice, network::Network};
 
 use crate::{
     ledger::{LedgerError, agents, held, workspaces},
+    origin::{self, Signer},
     policy::{self, Allowed, Ask, Denied, Known, Level, Standing},
     principal::Agent,
 };
@@ -17,6 +18,8 @@ pub(crate) struct Question<'a> {
     pub(crate) invoice: &'a Invoice,
     pub(crate) network: Network,
     pub(crate) now: Timestamp,
+    /// Whose signature came with it.
+    pub(crate) signer: &'a Signer,
     /// What the workspace has to do with the invoice already.
     pub(crate) known: Known,
     /// Whether an owner approves it: then everything but the approval has to hold.
@@ -35,9 +38,11 @@ pub(crate) async fn decide(
         invoice,
         network,
         now,
+        signer,
         known,
         approved,
     } = question;
+    let origin = origin::of(conn, invoice, signer).await?;
     let workspace = workspaces::get(conn, &agent.workspace_id).await?;
     let row = agents::find(conn, &agent.workspace_id, &agent.agent_id).await?;
     let policy = row.as_ref().and_then(agents::AgentRow::standing_policy);
@@ -62,6 +67,7 @@ pub(crate) async fn decide(
         resource: &invoice.resource,
         network,
         at: now,
+        origin,
         known,
         approved,
     };

@@ -57,6 +57,12 @@ codes! {
         OutsideActiveHours = "OUTSIDE_ACTIVE_HOURS",
         /// The payee or the host is not on a policy's list, or on its list of those denied.
         ProviderNotAllowed = "PROVIDER_NOT_ALLOWED",
+        /// The host is registered and its provider is not paid at this payee, or nobody has registered it.
+        RecipientNotRegistered = "RECIPIENT_NOT_REGISTERED",
+        /// The invoice's signature is not its provider's over what it asks for.
+        InvoiceSignatureInvalid = "INVOICE_SIGNATURE_INVALID",
+        /// A policy wants the invoice signed by its provider and it is not.
+        InvoiceNotSigned = "INVOICE_NOT_SIGNED",
         /// Another network than this gateway pays on, or than the policy allows.
         NetworkNotAllowed = "NETWORK_NOT_ALLOWED",
         /// More than the agent's limit for one request.

@@ -25,8 +25,14 @@ pub(crate) mod agents;
 /// Providers and their payees.
 pub(crate) mod providers;
 
+/// Hosts of providers.
+pub(crate) mod hosts;
+
 /// Hashes of API keys.
 pub(crate) mod api_keys;
+
+/// What providers' invoices are checked with.
+pub(crate) mod signing_keys;
 
 /// Quotes, denials included.
 pub(crate) mod quotes;

@@ -85,6 +85,7 @@ async fn reserve_in(
         invoice: &quote.invoice,
         network: quote.network,
         now,
+        signer: &quote.signer,
         known,
         approved: false,
     };

@@ -80,10 +80,43 @@ pub struct Ask<'a> {
     pub network: Network,
     /// When.
     pub at: Timestamp,
+    /// What registrations and its signature say of the invoice.
+    pub origin: Origin,
     /// What is known of the invoice.
     pub known: Known,
     /// Whether an owner has approved it.
     pub approved: bool,
+}
+
+/// Where an invoice comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// What the registration of its host says.
+    pub registration: Registration,
+    /// What its signature says.
+    pub signature: Signature,
+}
+
+/// What the registration of an invoice's host says of its payee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Nobody has registered the host.
+    None,
+    /// The host's provider is paid at other addresses.
+    AnotherPayee,
+    /// The host's provider is paid there.
+    Payee,
+}
+
+/// Whether an invoice is signed by the provider of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// It carries none, or the host has no provider whose it could be.
+    Absent,
+    /// What it carries is not that.
+    Invalid,
+    /// It is.
+    Valid,
 }
 
 /// What the workspace has to do with the invoice already.
@@ -153,6 +186,10 @@ pub fn decide(standing: &Standing<'_>, ask: &Ask<'_>) -> Result<Allowed, Denied>
     each(rules::not_expired)?;
     each(rules::within_active_hours)?;
     each(rules::provider)?;
+    rules::payee_of_host(ask)?;
+    each(rules::registered)?;
+    rules::signature_holds(ask)?;
+    each(rules::signed)?;
     rules::paid_network(standing.pays_on, ask.network)?;
     each(rules::network)?;
     each(rules::one_request)?;

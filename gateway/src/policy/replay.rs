@@ -8,7 +8,7 @@ use x402_schemas::{
 };
 
 use super::{
-    Allowed, Ask, Denied, Known, Level, Standing, Terms, decide,
+    Allowed, Ask, Denied, Known, Level, Origin, Standing, Terms, decide,
     tally::{Purchase, Tally},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Past {
     pub(crate) agent_id: String,
     pub(crate) invoice: Invoice,
     pub(crate) network: Network,
+    /// By the registrations of now.
+    pub(crate) origin: Origin,
     pub(crate) at: Timestamp,
     pub(crate) was: Was,
 }
@@ -125,6 +127,7 @@ fn judge(
         resource: &one.invoice.resource,
         network: one.network,
         at: one.at,
+        origin: one.origin,
         known,
         approved: false,
     };

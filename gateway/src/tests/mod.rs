@@ -10,6 +10,7 @@ mod issued;
 mod ledger;
 mod limits;
 mod policies;
+mod registration;
 mod tenancy;
 
 use std::sync::Arc;
@@ -200,7 +201,8 @@ fn text(body: &Value, field: &str) -> String {
 }
 
 fn policy(per_request: &str, daily: &str, monthly: &str) -> Value {
-    json!({"perRequest": per_request, "daily": daily, "monthly": monthly, "allowedProviders": ["*"]})
+    json!({"perRequest": per_request, "daily": daily, "monthly": monthly, "allowedProviders": ["*"],
+        "allowUnregistered": true})
 }
 
 fn quote_of(invoice_id: &str, amount: &str) -> Value {

@@ -41,6 +41,9 @@ pub struct QuoteRequest {
     /// The method of that request; `GET` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// `X-402-Signature`, if the answer had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// 200 to `POST /quote`.

@@ -79,6 +79,15 @@ fn each_rule_of_the_policy_denies_by_its_code() {
         world
             .set_policy(|policy| policy.allowed_providers = vec![AllowedProvider::Anyone])
             .await;
+        assert_denied(
+            &world.quote("inv_h", json!({ "payTo": stranger })).await,
+            "RECIPIENT_NOT_REGISTERED",
+        );
+        let elsewhere = json!({ "providerUrl": "https://nobody.example.com/" });
+        assert_denied(
+            &world.quote("inv_i", elsewhere).await,
+            "RECIPIENT_NOT_REGISTERED",
+        );
         let monthly_budget = amount("0.049999999999999999");
         world
             .owner
