@@ -11,6 +11,7 @@ use x402_service::{api_key::Pepper, problem::Problem};
 use crate::{
     chain::Chain,
     directory::Followers,
+    gas_money::GasMoney,
     idempotency::AnswerCipher,
     ledger::Ledger,
     metrics::GatewayMetrics,
@@ -46,6 +47,7 @@ pub(crate) struct Gateway {
     pub(crate) stuck_after: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
+    pub(crate) gas_money: GasMoney,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Waiters,
     /// Payments on their way, which outlive the request that asked for them.

@@ -79,6 +79,9 @@ mod seed;
 /// One account per workspace that spends what its treasury approved.
 mod spender;
 
+/// What the spenders have left for gas.
+mod gas_money;
+
 /// What a request shares with all others.
 mod gateway;
 

@@ -24,7 +24,7 @@ const ERROR_CODES: [(&str, &str); 20] = [
     ),
     (
         "NOT_AN_APPROVAL",
-        "only a signed approval of the workspace's spender is relayed",
+        "only a signed approval of the workspace's spender, or ether for it, is relayed",
     ),
     ("UNAUTHORIZED", "no key, or not one that is valid here"),
     ("NOT_FOUND", "nothing of the caller's has that name"),

@@ -16,7 +16,7 @@ use x402_schemas::{
         ErrorBody,
         agent::{QuoteAllowed, QuoteDenied, QuoteRequest},
     },
-    codes::Denial,
+    codes::{Denial, PaymentFailure},
     invoice::{Invoice, InvoiceError, Resource},
 };
 use x402_service::{api_key::random_id, clock, json::StrictJson, problem::Problem};
@@ -134,7 +134,9 @@ pub(crate) async fn quote(
         .is_ok_and(|allowed| allowed.needs_approval);
     let outcome = denial.or(waits.then_some(Denial::ApprovalRequired));
     gateway.metrics.quoted(outcome);
-    Ok(answer(quote, decision))
+    let short = gateway.gas_money.is_short(&quote.workspace_id);
+    let warnings = short.then_some(PaymentFailure::InsufficientGas);
+    Ok(answer(quote, decision, warnings.into_iter().collect()))
 }
 
 fn invoice(request: &QuoteRequest) -> Result<Invoice, QuoteError> {
@@ -153,7 +155,11 @@ fn invoice(request: &QuoteRequest) -> Result<Invoice, QuoteError> {
     })
 }
 
-fn answer(quote: Quote, decision: Result<Allowed, Denied>) -> Response {
+fn answer(
+    quote: Quote,
+    decision: Result<Allowed, Denied>,
+    warnings: Vec<PaymentFailure>,
+) -> Response {
     match decision {
         Ok(allowed) => Json(QuoteAllowed {
             allowed: true,
@@ -161,6 +167,7 @@ fn answer(quote: Quote, decision: Result<Allowed, Denied>) -> Response {
             expires_at: quote.expires_at,
             remaining: allowed.remaining,
             approval_required: allowed.needs_approval,
+            warnings,
         })
         .into_response(),
         Err(Denied { code, message }) => {

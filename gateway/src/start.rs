@@ -23,6 +23,7 @@ use crate::{
     chain::{Chain, ChainError, token},
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
+    gas_money,
     gateway::{Gateway, MAX_SENDING},
     idempotency::AnswerCipher,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
@@ -148,6 +149,7 @@ pub async fn start(
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
+    tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -281,6 +283,7 @@ async fn assemble(
         stuck_after: SignedDuration::from_secs(i64::from(config.stuck_seconds)),
         proofs,
         followers,
+        gas_money: gas_money::GasMoney::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
         sending: TaskTracker::new(),

@@ -97,6 +97,8 @@ codes! {
         InsufficientBalance = "INSUFFICIENT_BALANCE",
         /// The treasury has approved too little to the workspace's spender.
         InsufficientAllowance = "INSUFFICIENT_ALLOWANCE",
+        /// The workspace's spender has too little ether for what the transaction may come to cost.
+        InsufficientGas = "INSUFFICIENT_GAS",
         /// The issuer has paused the token.
         TokenPaused = "TOKEN_PAUSED",
         /// The issuer has blacklisted or frozen payer or payee.
@@ -107,7 +109,7 @@ codes! {
         QuoteNotFound = "QUOTE_NOT_FOUND",
         /// The transaction was mined and reverted, and is final.
         TransactionFailed = "TRANSACTION_FAILED",
-        /// No treasury, no gas, or the chain cannot be reached; nothing was sent.
+        /// No treasury, or the chain cannot be reached; nothing was sent.
         WalletError = "WALLET_ERROR",
         /// An owner has rejected it.
         ApprovalRejected = "APPROVAL_REJECTED",

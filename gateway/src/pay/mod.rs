@@ -97,7 +97,7 @@ impl IntoResponse for PayError {
         (status = 403, body = PayFailed, description = "A denial: policy has changed since the quote, or what it left is reserved; \
             APPROVAL_REJECTED"),
         (status = 404, body = PayFailed, description = "QUOTE_NOT_FOUND"),
-        (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, TOKEN_PAUSED, \
+        (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, INSUFFICIENT_GAS, TOKEN_PAUSED, \
             ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again; \
             IDEMPOTENCY_KEY_REUSED"),
         (status = 410, body = PayFailed, description = "QUOTE_EXPIRED, APPROVAL_EXPIRED"),

@@ -35,6 +35,7 @@ use x402_service::clock;
 use crate::{
     chain::Chain,
     directory::{FULL_LEASE, Followers},
+    gas_money::GasMoney,
     gateway::Gateway,
     idempotency::{AnswerCipher, IdempotencyKey},
     ledger::Ledger,
@@ -94,6 +95,7 @@ impl House {
             stuck_after: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
+            gas_money: GasMoney::default(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
             sending: TaskTracker::new(),

@@ -262,7 +262,7 @@ pub struct TreasuryView {
 }
 
 /// `POST /treasury/relay`: send a transaction that the treasury signed: an `approve` of the
-/// workspace's spender on the token, and nothing else.
+/// workspace's spender on the token, or ether for that spender, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

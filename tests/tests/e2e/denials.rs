@@ -214,6 +214,30 @@ fn a_revoked_allowance_is_refused_before_signing() {
 }
 
 #[test]
+fn a_spender_without_gas_money_is_refused_before_signing_and_warned_of() {
+    run(async {
+        let world = World::new(EXE).await;
+        let spender = world.owner.workspace().await.unwrap().spender;
+        let wei = alloy::primitives::U256::from(1_000_000_u64);
+        world.token.fund_gas(spender, wei).await.unwrap();
+        assert_pay_fails(&world, "INSUFFICIENT_GAS").await;
+        eventually("quotes warn", async || {
+            let (_, quote) = world.quote("inv_warned", json!({})).await;
+            quote["warnings"] == json!(["INSUFFICIENT_GAS"])
+        })
+        .await;
+        let metrics = format!("http://{}/metrics", world.stack.admin);
+        let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+        assert!(
+            metrics.contains("x402_gateway_spenders_without_gas 1\n"),
+            "{metrics}"
+        );
+        assert!(metrics.contains("x402_gateway_lowest_spender_balance_ether 0.000000000001\n"));
+        world.stop().await;
+    });
+}
+
+#[test]
 fn a_workspace_without_a_treasury_pays_nothing() {
     run(async {
         let world = World::new(EXE).await;
