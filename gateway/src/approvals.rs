@@ -18,6 +18,7 @@ use x402_schemas::{
 use x402_service::{clock, json::StrictJson, problem::Problem};
 
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
@@ -98,6 +99,7 @@ pub(crate) async fn approve(
     transitions::approve(&mut change, &id, now).await?;
     let payment = owned(&mut change, &owner, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
+    fault::point!("approved");
     gateway.metrics.stepped_to(PaymentStatus::Reserved);
     pay::start(&gateway, payment.clone());
     Ok(Json(view(payment, gateway.network)))

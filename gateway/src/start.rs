@@ -28,10 +28,11 @@ use crate::{
     idempotency::AnswerCipher,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
     metrics::GatewayMetrics,
+    pay::resume::{self, Resumed},
     proofs::{Proofs, ProofsError},
     routes,
     seed::{Seed, SeedError},
-    settle::{Follower, recover},
+    settle::Follower,
     verify::Verifier,
 };
 
@@ -130,9 +131,14 @@ pub async fn start(
     let index = open_index(&config, network).await?;
     let (ledger, seed) = open_ledger(&config, network).await?;
     let gateway = assemble(&config, lock, chain, network, ledger, seed, registry, tasks).await?;
-    let released = recover::release_unsigned(&gateway, SignedDuration::ZERO).await?;
-    if released > 0 {
-        tracing::info!(released, "payments that were never signed are released");
+    let resumed = resume::resume(&gateway).await?;
+    if resumed != Resumed::default() {
+        let Resumed { driven_on, ended } = resumed;
+        tracing::info!(
+            driven_on,
+            ended,
+            "payments that were reserved before the start"
+        );
     }
 
     let router = routes::routes(Arc::clone(&gateway));

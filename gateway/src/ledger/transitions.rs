@@ -105,6 +105,20 @@ pub(crate) async fn expire(
     end(conn, id, &from, PaymentStatus::Expired, failure, now).await
 }
 
+/// Reserved → reserved: a restart drives it on.
+pub(crate) async fn resume(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let step = Step {
+        to: PaymentStatus::Reserved,
+        reason: "the gateway has restarted and drives it on",
+        at: now,
+    };
+    advance(conn, id, &[PaymentStatus::Reserved], step).await
+}
+
 /// Reserved → signed. Must be committed before the transaction is sent anywhere.
 pub(crate) async fn sign(
     conn: &mut SqliteConnection,

@@ -3,7 +3,7 @@
 
 use alloy::primitives::{Address, B256, Bytes};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     payments::{Payment, Row, read_all},
     replaced,
 };
+use crate::origin::Signer;
 
 /// What is under way from one spender and not yet part of the chain's state at some block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,24 @@ pub(crate) struct Unsettled {
     pub(crate) raw: Bytes,
     /// Those before it, newest first.
     pub(crate) replaced: Vec<B256>,
+}
+
+/// A payment that is reserved and not signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsigned {
+    pub(crate) payment: Payment,
+    /// When its quote ends.
+    pub(crate) quoted_until: Timestamp,
+    /// Whose signature came with its invoice.
+    pub(crate) signer: Signer,
+}
+
+#[derive(FromRow)]
+struct Quoted {
+    expires_at: i64,
+    signed_by: Option<String>,
+    #[sqlx(flatten)]
+    row: Row,
 }
 
 /// A payment that a change of the index may concern.
@@ -146,6 +165,31 @@ pub(crate) async fn unpriced(
     .fetch_all(conn)
     .await?;
     read_all(rows)
+}
+
+/// Reserved payments with their quotes, after an id, in the order of their ids.
+pub(crate) async fn unsigned(
+    conn: &mut SqliteConnection,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Unsigned>, LedgerError> {
+    let rows: Vec<Quoted> = sqlx::query_as(
+        "SELECT payments.*, quotes.expires_at, quotes.signed_by FROM payments JOIN quotes ON quotes.id = quote_id \
+         WHERE status = 'reserved' AND payments.id > ? ORDER BY payments.id LIMIT ?",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|quoted| {
+            Ok(Unsigned {
+                payment: quoted.row.read()?,
+                quoted_until: columns::time(quoted.expires_at)?,
+                signer: Signer::remembered(quoted.signed_by),
+            })
+        })
+        .collect()
 }
 
 /// Payments that are reserved, and not signed, since before `since`: nobody is sending them.

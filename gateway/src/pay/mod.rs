@@ -6,6 +6,9 @@
 /// The quote becomes a payment that counts against every limit.
 pub(crate) mod reserve;
 
+/// What a run before has left reserved.
+pub(crate) mod resume;
+
 /// The chain's state in; permission to sign out.
 pub(crate) mod preflight;
 

@@ -11,6 +11,7 @@ mod ledger;
 mod limits;
 mod policies;
 mod registration;
+mod restart;
 mod tenancy;
 
 use std::sync::Arc;

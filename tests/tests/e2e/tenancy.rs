@@ -202,7 +202,7 @@ fn no_tenant_reads_or_spends_anothers_anything() {
         );
         let squatter = CreateProvider {
             name: "squatter".into(),
-            payees: vec![Payee(Address::repeat_byte(0x33))],
+            payees: vec![Payee(alloy::primitives::Address::repeat_byte(0x33))],
             hosts: vec![x402_tests::world::HOST.parse().unwrap()],
         };
         assert!(
