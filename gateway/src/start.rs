@@ -32,7 +32,7 @@ use crate::{
     proofs::{Proofs, ProofsError},
     routes,
     seed::{Seed, SeedError},
-    settle::Follower,
+    settle::{Follower, recover},
     verify::Verifier,
 };
 
@@ -146,15 +146,18 @@ pub async fn start(
         "gateway http",
         serve::serve(listener, router, tasks.stop_token()),
     );
+    let (settled_to, tip) = watch::channel(None);
     let follower = Follower {
         gateway: Arc::clone(&gateway),
         index,
         readiness,
         wake,
         poll: Duration::from_millis(config.poll_ms),
+        settled_to,
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
+    tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
     tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {

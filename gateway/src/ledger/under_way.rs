@@ -142,6 +142,35 @@ pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Watched>,
             .fetch_all(&mut *conn)
             .await?,
     )?);
+    with_hashes(conn, payments).await
+}
+
+/// Those of them that have one of these transactions.
+pub(crate) async fn watched_of(
+    conn: &mut SqliteConnection,
+    tx_hashes: &[B256],
+) -> Result<Vec<Watched>, LedgerError> {
+    let hashes: Vec<String> = tx_hashes.iter().map(|hash| format!("{hash:x}")).collect();
+    let hashes =
+        serde_json::to_string(&hashes).map_err(|_| LedgerError::Unreadable("transaction"))?;
+    let payments = read_all(
+        sqlx::query_as(
+            "WITH hashes AS MATERIALIZED (SELECT unhex(value) AS hash FROM json_each(?)) \
+             SELECT * FROM payments WHERE id IN (SELECT id FROM payments WHERE tx_hash IN hashes UNION ALL \
+             SELECT payment_id FROM replaced_transactions WHERE tx_hash IN hashes) \
+             AND (status IN ('signed', 'broadcast', 'included') OR status = 'settled' AND final = 0)",
+        )
+        .bind(hashes)
+        .fetch_all(&mut *conn)
+        .await?,
+    )?;
+    with_hashes(conn, payments).await
+}
+
+async fn with_hashes(
+    conn: &mut SqliteConnection,
+    payments: Vec<Payment>,
+) -> Result<Vec<Watched>, LedgerError> {
     let mut replaced = replaced::of_watched(conn).await?;
     let watch = |payment: Payment| {
         let mut hashes = replaced.remove(&payment.id).unwrap_or_default();
@@ -149,6 +178,21 @@ pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Watched>,
         Watched { payment, hashes }
     };
     Ok(payments.into_iter().map(watch).collect())
+}
+
+/// Settled payments that are watched although their block is at most this one.
+pub(crate) async fn final_by(
+    conn: &mut SqliteConnection,
+    block_number: u64,
+    limit: u32,
+) -> Result<Vec<String>, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM payments WHERE status = 'settled' AND final = 0 AND block_number <= ? LIMIT ?",
+    )
+    .bind(columns::number_column(block_number)?)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?)
 }
 
 /// Payments that have ended on the chain since a moment and whose gas is not recorded yet.
