@@ -67,6 +67,9 @@ mod directory;
 /// `POST /verify`, handed on to the verifier.
 mod verify;
 
+/// What is old in the ledger, removed.
+mod prune;
+
 /// The one durable store, and the only one: SQLite.
 pub mod ledger;
 

@@ -30,7 +30,7 @@ use crate::{
     metrics::GatewayMetrics,
     pay::resume::{self, Resumed},
     proofs::{Proofs, ProofsError},
-    routes,
+    prune, routes,
     seed::{Seed, SeedError},
     settle::{Follower, recover},
     verify::Verifier,
@@ -158,6 +158,7 @@ pub async fn start(
     };
     tasks.spawn("gateway settle", follower.run());
     tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
+    tasks.spawn("gateway prune", prune::run(Arc::clone(&gateway)));
     tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {

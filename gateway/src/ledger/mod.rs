@@ -58,6 +58,9 @@ pub(crate) mod postings;
 /// Reserved and spent, for each limit.
 pub(crate) mod held;
 
+/// Removing what nobody needs any more.
+pub(crate) mod prune;
+
 /// Whether all of it adds up.
 pub mod check;
 

@@ -10,6 +10,7 @@ mod issued;
 mod ledger;
 mod limits;
 mod policies;
+mod pruning;
 mod registration;
 mod restart;
 mod tenancy;
