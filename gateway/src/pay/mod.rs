@@ -171,11 +171,13 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
     let lane = gateway.lanes.of_workspace(&payment.workspace_id);
     let failure = match preflight::observe(gateway, payment).await {
         Ok(observed) => {
-            let _turn = lane.lock().await;
+            let turn = lane.lock().await;
             match sign::sign(gateway, payment, &observed).await {
                 Ok(Some(raw)) => {
                     gateway.metrics.stepped_to(PaymentStatus::Signed);
-                    broadcast::hand_over(gateway, &payment.id, &raw).await;
+                    let sent = broadcast::send(gateway, &raw).await;
+                    drop(turn);
+                    broadcast::record(gateway, &payment.id, sent).await;
                     return;
                 }
                 // Somebody else has failed it: it was reserved for too long.
