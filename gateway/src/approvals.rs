@@ -18,16 +18,18 @@ use x402_schemas::{
 use x402_service::{clock, json::StrictJson, problem::Problem};
 
 use crate::{
+    fault,
     gateway::Gateway,
     ledger::{
         LedgerError,
         payments::{self, Failure, Payment},
-        transitions, under_way,
+        quotes, transitions, under_way,
     },
+    origin::Signer,
     pay,
     payments::view,
     permissions::{Approving, Viewing},
-    policy::Denied,
+    policy::{Denied, Known},
     principal::{Agent, Member},
     standing::{self, Question},
 };
@@ -77,13 +79,17 @@ pub(crate) async fn approve(
         workspace_id: payment.workspace_id,
         agent_id: payment.agent_id,
     };
+    let signer = Signer::remembered(quotes::signer_of_payment(&mut change, &id).await?);
     let question = Question {
         agent: &agent,
         invoice: &payment.invoice,
         network: gateway.network,
         now,
+        signer: &signer,
+        known: Known::No,
+        approved: true,
     };
-    let decision = standing::decide_approved(&mut change, gateway.network, question).await?;
+    let decision = standing::decide(&mut change, gateway.network, question).await?;
     if let Err(Denied { code, message }) = decision {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -94,6 +100,7 @@ pub(crate) async fn approve(
     transitions::approve(&mut change, &id, now).await?;
     let payment = owned(&mut change, &member.workspace_id, &id).await?;
     change.commit().await.map_err(LedgerError::from)?;
+    fault::point!("approved");
     gateway.metrics.stepped_to(PaymentStatus::Reserved);
     pay::start(&gateway, payment.clone());
     Ok(Json(view(payment, gateway.network)))

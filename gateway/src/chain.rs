@@ -8,7 +8,7 @@ use std::{fmt, future::IntoFuture, time::Duration};
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, U256},
     providers::{Provider, ProviderBuilder, RootProvider},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
@@ -17,6 +17,9 @@ use alloy::{
 use thiserror::Error;
 use url::Url;
 use x402_schemas::amount::Amount;
+
+/// Everything around one payment.
+pub(crate) mod around;
 
 /// The longest that one JSON-RPC call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -209,37 +212,14 @@ impl Chain {
     /// What one gas costs, within the ceiling. May be too little while the chain is busier than that.
     pub(crate) async fn fees(&self) -> Result<Fees, ChainError> {
         let estimate = within("eth_feeHistory", self.provider.estimate_eip1559_fees()).await?;
-        let max_fee_per_gas = estimate.max_fee_per_gas.min(self.max_fee_wei);
-        Ok(Fees {
-            max_fee_per_gas,
-            max_priority_fee_per_gas: estimate.max_priority_fee_per_gas.min(max_fee_per_gas),
-        })
+        Ok(self.bounded(estimate.max_fee_per_gas, estimate.max_priority_fee_per_gas))
     }
 
-    /// What a call of the token by `from` would do in the latest block.
-    pub(crate) async fn simulate(
-        &self,
-        from: Address,
-        input: Bytes,
-    ) -> Result<Simulation, ChainError> {
-        let request = TransactionRequest::default()
-            .with_from(from)
-            .with_to(self.token)
-            .with_input(input);
-        let call = self.provider.estimate_gas(request).block(BlockId::latest());
-        match within("eth_estimateGas", call.into_future()).await {
-            Ok(gas) => Ok(Simulation::Succeeds { gas }),
-            Err(ChainError::Rpc {
-                source: RpcError::ErrorResp(refusal),
-                ..
-            }) => {
-                let data = refusal.as_revert_data().unwrap_or_default();
-                Ok(Simulation::Reverts {
-                    selector: data.get(..4).and_then(|bytes| bytes.try_into().ok()),
-                    reason: refusal.message.into_owned(),
-                })
-            }
-            Err(error) => Err(error),
+    fn bounded(&self, max_fee_per_gas: u128, max_priority_fee_per_gas: u128) -> Fees {
+        let max_fee_per_gas = max_fee_per_gas.min(self.max_fee_wei);
+        Fees {
+            max_fee_per_gas,
+            max_priority_fee_per_gas: max_priority_fee_per_gas.min(max_fee_per_gas),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use alloy::primitives::Address;
 use axum::{Json, extract::State};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
@@ -11,6 +12,8 @@ use x402_schemas::{
         ErrorBody,
         policy::{DryRun, DryRunDenial, DryRunReport, MAX_REPLAYED_DAYS},
     },
+    codes::PaymentError,
+    invoice::{Invoice, Resource},
     policy::{MAX_WINDOW_HOURS, Policy},
 };
 use x402_service::{clock, json::StrictJson, problem::Problem};
@@ -22,9 +25,10 @@ use crate::{
         held::{self, Span},
         payments, quotes, workspaces,
     },
+    origin::{self, Signer},
     permissions::Viewing,
     policy::{
-        Allowed, Denied,
+        Allowed, Denied, Origin,
         replay::{self, Drafted, Past, Was},
         tally::earlier,
     },
@@ -104,18 +108,56 @@ async fn past(
              be replayed; ask for fewer days"
         )));
     }
-    let payments = payments.into_iter().map(|payment| Past {
-        agent_id: payment.agent_id,
-        invoice: payment.invoice,
-        network: gateway.network,
-        at: payment.created_at,
-        was: payment
+    let mut signers = quotes::signers_since(conn, workspace_id, since, MAX_READ).await?;
+    let payments = payments.into_iter().map(|payment| {
+        let signer = Signer::remembered(signers.remove(&payment.id));
+        let was = payment
             .failure
-            .map_or(Was::Paid, |failure| Was::Not(failure.code)),
+            .map_or(Was::Paid, |failure| Was::Not(failure.code));
+        let at = payment.created_at;
+        let one = (payment.agent_id, payment.invoice, gateway.network, at, was);
+        (one, signer)
     });
-    let mut past: Vec<Past> = payments.chain(denials).collect();
+    let denials = denials.into_iter().map(|quote| {
+        let was = Was::Not(PaymentError::Denied(quote.denial));
+        let one = (quote.agent_id, quote.invoice, quote.network, quote.at, was);
+        (one, quote.signer)
+    });
+    let mut origins = Origins::default();
+    let mut past = Vec::new();
+    for ((agent_id, invoice, network, at, was), signer) in payments.chain(denials) {
+        past.push(Past {
+            origin: origins.of(conn, &invoice, signer).await?,
+            agent_id,
+            invoice,
+            network,
+            at,
+            was,
+        });
+    }
     past.sort_by_key(|one| one.at);
     Ok(past)
+}
+
+/// Origins that were asked for already: an agent buys the same over and over.
+#[derive(Default)]
+struct Origins(HashMap<(Resource, Address, Signer), Origin>);
+
+impl Origins {
+    async fn of(
+        &mut self,
+        conn: &mut SqliteConnection,
+        invoice: &Invoice,
+        signer: Signer,
+    ) -> Result<Origin, LedgerError> {
+        let key = (invoice.resource.clone(), invoice.pay_to, signer);
+        if let Some(origin) = self.0.get(&key) {
+            return Ok(*origin);
+        }
+        let origin = origin::of(conn, invoice, &key.2).await?;
+        self.0.insert(key, origin);
+        Ok(origin)
+    }
 }
 
 type Spender = (Option<Policy>, Amount);
@@ -159,12 +201,7 @@ fn report(from: Timestamp, judged: &[(&Past, Result<Allowed, Denied>)]) -> DryRu
         let counted = judged.iter().filter(|(past, verdict)| of(past, verdict));
         u64::try_from(counted.count()).unwrap_or(u64::MAX)
     };
-    let was_denied = |past: &Past| {
-        matches!(
-            past.was,
-            Was::Not(x402_schemas::codes::PaymentError::Denied(_))
-        )
-    };
+    let was_denied = |past: &Past| matches!(past.was, Was::Not(PaymentError::Denied(_)));
     let paid_that_would_be_denied = judged
         .iter()
         .filter(|(past, verdict)| past.was == Was::Paid && verdict.is_err())

@@ -58,6 +58,9 @@ mod key_uses;
 /// `POST /quote`: may this agent pay this invoice?
 mod quote;
 
+/// Where an invoice comes from: registrations and a signature in, facts for the policy out.
+mod origin;
+
 /// Where an agent stands: the ledger in, the policy's decision out.
 mod standing;
 
@@ -88,6 +91,9 @@ mod directory;
 /// `POST /verify`, handed on to the verifier.
 mod verify;
 
+/// What is old in the ledger, removed.
+mod prune;
+
 /// The one durable store, and the only one: SQLite.
 pub mod ledger;
 
@@ -102,6 +108,9 @@ mod cipher;
 
 /// One account per workspace that spends what its treasury approved.
 mod spender;
+
+/// What the spenders have left for gas.
+mod gas_money;
 
 /// What a request shares with all others.
 mod gateway;

@@ -3,14 +3,15 @@
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use x402_schemas::{
     codes::{Denial, PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
 
-use crate::{events::metrics::EventMetrics, routes};
+use crate::{events::metrics::EventMetrics, gas_money::Left, routes};
 
 const ALLOWED: &str = "allowed";
 const REORGED: &str = "reorged";
@@ -41,6 +42,9 @@ pub struct GatewayMetrics {
     replacements_total: IntCounter,
     directory_seq: IntGauge,
     over_limit_total: IntCounterVec,
+    lowest_gas_ether: Gauge,
+    lowest_gas_payments: IntGauge,
+    spenders_without_gas: IntGauge,
     /// The outbox and those who are told.
     pub(crate) events: EventMetrics,
 }
@@ -173,6 +177,22 @@ impl GatewayMetrics {
                 "x402_gateway_directory_seq",
                 "Number of the directory that verifiers follow.",
             )?,
+            lowest_gas_ether: {
+                let gauge = Gauge::new(
+                    "x402_gateway_lowest_spender_balance_ether",
+                    "Gas money of the spender that has least.",
+                )?;
+                registry.register(Box::new(gauge.clone()))?;
+                gauge
+            },
+            lowest_gas_payments: gauge(
+                "x402_gateway_lowest_spender_payments",
+                "Payments that the spender that has least affords at the fee ceiling.",
+            )?,
+            spenders_without_gas: gauge(
+                "x402_gateway_spenders_without_gas",
+                "Spenders that afford no payment at the fee ceiling.",
+            )?,
             replacements_total: {
                 let counter = IntCounter::new(
                     "x402_gateway_replacements_total",
@@ -282,6 +302,20 @@ impl GatewayMetrics {
     pub(crate) fn directory_is_at(&self, seq: u64) {
         self.directory_seq
             .set(i64::try_from(seq).unwrap_or(i64::MAX));
+    }
+
+    /// What every spender has left.
+    pub(crate) fn gas_money(&self, all: &[Left]) {
+        let least = all.iter().min_by_key(|left| left.wei);
+        // Ether has as many decimals as MNEE. The text is for a dashboard; nobody reckons with it.
+        let ether = least.and_then(|left| left.wei.to_string().parse().ok());
+        self.lowest_gas_ether.set(ether.unwrap_or_default());
+        let payments = least.map_or(0, |left| left.payments);
+        self.lowest_gas_payments
+            .set(i64::try_from(payments).unwrap_or(i64::MAX));
+        let short = all.iter().filter(|left| left.payments == 0).count();
+        self.spenders_without_gas
+            .set(i64::try_from(short).unwrap_or(i64::MAX));
     }
 
     /// The ledger's count of open payments, as (status, count, oldest).

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Every code of an [`x402_schemas::api::ErrorBody`], with what it means.
-const ERROR_CODES: [(&str, &str); 26] = [
+const ERROR_CODES: [(&str, &str); 27] = [
     (
         "INVALID_REQUEST",
         "the request cannot be read; the message says what is wrong",
@@ -25,7 +25,7 @@ const ERROR_CODES: [(&str, &str); 26] = [
     ),
     (
         "NOT_AN_APPROVAL",
-        "only a signed approval of the workspace's spender is relayed",
+        "only a signed approval of the workspace's spender, or ether for it, is relayed",
     ),
     ("UNAUTHORIZED", "no key, or not one that is valid here"),
     (
@@ -37,6 +37,7 @@ const ERROR_CODES: [(&str, &str); 26] = [
     ("NOT_FOUND", "nothing of the caller's has that name"),
     ("METHOD_NOT_ALLOWED", "the route takes other methods"),
     ("PAYEE_TAKEN", "the address belongs to another provider"),
+    ("HOST_TAKEN", "the host belongs to another provider"),
     ("TREASURY_TAKEN", "the address belongs to another workspace"),
     (
         "NOT_AWAITING_APPROVAL",

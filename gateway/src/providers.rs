@@ -13,11 +13,15 @@ use axum::{
 };
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use x402_schemas::api::{
-    ErrorBody,
-    confirmations::{Confirmations, MAX_CONFIRMATIONS},
-    keys::RotateKey,
-    owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
+use x402_schemas::{
+    api::{
+        ErrorBody,
+        confirmations::{Confirmations, MAX_CONFIRMATIONS},
+        keys::RotateKey,
+        owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
+    },
+    host::ProviderHost,
+    invoice::InvoiceSigner,
 };
 use x402_service::{
     api_key::{ApiKey, KeyKind, random_id},
@@ -33,7 +37,7 @@ use crate::{
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
-        directory, providers,
+        directory, hosts, providers, signing_keys,
     },
     permissions::{ManagingProviders, Viewing},
     principal::Member,
@@ -41,9 +45,10 @@ use crate::{
 
 /// The most providers of one workspace, revoked ones included.
 const MAX_PROVIDERS: i64 = 10_000;
+const MAX_HOSTS: usize = 20;
 const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
 
-/// Makes a provider, which can verify proofs of payments to its payees.
+/// Makes a provider, which can verify proofs of payments to its payees. Its hosts are paid at these payees only.
 #[utoipa::path(post, path = "/providers", tag = "owner", request_body = CreateProvider,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
@@ -51,7 +56,7 @@ const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
-        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, HOST_TAKEN, TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
@@ -63,6 +68,7 @@ pub(crate) async fn create(
     let attempt = key.attempt(&member.id, "POST /providers", &request, now)?;
     let name = checked_name(&request.name)?;
     check_payees(&request.payees)?;
+    check_hosts(&request.hosts)?;
     let provider_id = random_id("prov").map_err(LedgerError::from)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
@@ -84,6 +90,15 @@ pub(crate) async fn create(
                 StatusCode::CONFLICT,
                 "PAYEE_TAKEN",
                 format!("{address} belongs to another provider"),
+            ));
+        }
+    }
+    for host in &request.hosts {
+        if !hosts::add(&mut change, &provider_id, host).await? {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "HOST_TAKEN",
+                format!("{host}, or some of what it means, belongs to another provider"),
             ));
         }
     }
@@ -120,9 +135,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<ProviderView>>, Problem> {
     let mut conn = gateway.ledger.read().await?;
     let rows = providers::list(&mut conn, &member.workspace_id).await?;
+    let mut hosts = hosts::of_workspace(&mut conn, &member.workspace_id).await?;
     let views = rows
         .into_iter()
         .map(|row| ProviderView {
+            hosts: hosts.remove(&row.id).unwrap_or_default(),
             provider_id: row.id,
             name: row.name,
             payees: row.payees.into_iter().map(Payee).collect(),
@@ -244,15 +261,16 @@ pub(crate) async fn revoke(
     }))
 }
 
+/// Makes a key, and what its holder's invoices are checked with: once it is shown, it is not kept.
 async fn new_key(
     gateway: &Gateway,
     change: &mut SqliteConnection,
     workspace_id: &str,
     provider_id: &str,
     now: Timestamp,
-) -> Result<ApiKey, LedgerError> {
+) -> Result<ApiKey, Problem> {
     let holder = Holder::Provider(provider_id);
-    keys::issue(
+    let key = keys::issue(
         gateway,
         change,
         workspace_id,
@@ -260,7 +278,21 @@ async fn new_key(
         KeyKind::Provider,
         now,
     )
-    .await
+    .await?;
+    let signer =
+        InvoiceSigner::of_api_key(&key.expose()).map_err(|error| Problem::internal(&error))?;
+    signing_keys::insert(change, key.key_id(), signer.public_key()).await?;
+    Ok(key)
+}
+
+fn check_hosts(hosts: &[ProviderHost]) -> Result<(), Problem> {
+    let distinct: HashSet<_> = hosts.iter().collect();
+    if hosts.len() > MAX_HOSTS || distinct.len() != hosts.len() {
+        return Err(Problem::invalid(format!(
+            "a provider has at most {MAX_HOSTS} hosts, each once"
+        )));
+    }
+    Ok(())
 }
 
 fn check_payees(payees: &[Payee]) -> Result<(), Problem> {

@@ -16,7 +16,7 @@ use x402_schemas::{
         ErrorBody,
         agent::{QuoteAllowed, QuoteDenied, QuoteRequest},
     },
-    codes::Denial,
+    codes::{Denial, PaymentFailure},
     invoice::{Invoice, InvoiceError, Resource},
 };
 use x402_service::{api_key::random_id, clock, json::StrictJson, problem::Problem};
@@ -25,15 +25,20 @@ use crate::{
     gateway::Gateway,
     ledger::{
         LedgerError,
+        payments::{self, Payment},
         quotes::{self, Quote},
     },
-    policy::{Allowed, Denied},
+    origin,
+    policy::{Allowed, Denied, Known, Terms},
     principal::Agent,
     standing::{self, Question},
 };
 
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 1_000;
+
+/// Characters of a signature; one that is right has about a hundred.
+const MAX_SIGNATURE: usize = 256;
 
 /// Why there is no quote.
 #[derive(Debug, Error)]
@@ -44,6 +49,8 @@ pub(crate) enum QuoteError {
     ZeroPayee,
     #[error("a description has at most {MAX_DESCRIPTION} characters")]
     LongDescription,
+    #[error("a signature has at most {MAX_SIGNATURE} characters")]
+    LongSignature,
     #[error("{0}")]
     Resource(InvoiceError),
     #[error("the ledger failed")]
@@ -53,9 +60,11 @@ pub(crate) enum QuoteError {
 impl IntoResponse for QuoteError {
     fn into_response(self) -> Response {
         match self {
-            Self::ZeroAmount | Self::ZeroPayee | Self::LongDescription | Self::Resource(_) => {
-                Problem::invalid(self.to_string()).into_response()
-            }
+            Self::ZeroAmount
+            | Self::ZeroPayee
+            | Self::LongDescription
+            | Self::LongSignature
+            | Self::Resource(_) => Problem::invalid(self.to_string()).into_response(),
             Self::Ledger(error) => Problem::from(error).into_response(),
         }
     }
@@ -66,7 +75,7 @@ impl IntoResponse for QuoteError {
     responses(
         (status = 200, body = QuoteAllowed),
         (status = 403, body = QuoteDenied, description = "AGENT_DISABLED, AGENT_PAUSED, WORKSPACE_PAUSED, POLICY_EXPIRED, \
-            OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
+            OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, RECIPIENT_NOT_REGISTERED, INVOICE_SIGNATURE_INVALID, INVOICE_NOT_SIGNED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
             AGENT_DAILY_LIMIT, AGENT_MONTHLY_LIMIT, AGENT_ROLLING_LIMIT, AGENT_BUDGET_EXCEEDED, WORKSPACE_BUDGET_EXCEEDED, \
             RATE_LIMITED, DUPLICATE_PAYMENT, DUPLICATE_PURCHASE"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
@@ -82,13 +91,27 @@ pub(crate) async fn quote(
     if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
         return Err(QuoteError::LongDescription);
     }
+    let signature = request.signature.as_deref();
+    if signature.is_some_and(|text| text.len() > MAX_SIGNATURE) {
+        return Err(QuoteError::LongSignature);
+    }
     let now = clock::now();
+    let hash = invoice.hash(request.network, gateway.chain.token());
     let mut conn = gateway.ledger.read().await?;
+    let asked = Terms {
+        invoice: &invoice,
+        agent_id: &agent.agent_id,
+    };
+    let before = payments::of_invoice(&mut conn, &agent.workspace_id, &invoice).await?;
+    let signer = origin::check(&mut conn, signature, hash, now).await?;
     let question = Question {
         agent: &agent,
         invoice: &invoice,
         network: request.network,
         now,
+        signer: &signer,
+        known: Known::of(before.as_ref().map(Payment::terms), asked),
+        approved: false,
     };
     let decision = standing::decide(&mut conn, gateway.network, question).await?;
     drop(conn);
@@ -98,6 +121,7 @@ pub(crate) async fn quote(
         agent_id: agent.agent_id,
         invoice,
         network: request.network,
+        signer,
         created_at: now,
         expires_at: now.saturating_add(gateway.quote_ttl).unwrap_or(now),
     };
@@ -110,7 +134,9 @@ pub(crate) async fn quote(
         .is_ok_and(|allowed| allowed.needs_approval);
     let outcome = denial.or(waits.then_some(Denial::ApprovalRequired));
     gateway.metrics.quoted(outcome);
-    Ok(answer(quote, decision))
+    let short = gateway.gas_money.is_short(&quote.workspace_id);
+    let warnings = short.then_some(PaymentFailure::InsufficientGas);
+    Ok(answer(quote, decision, warnings.into_iter().collect()))
 }
 
 fn invoice(request: &QuoteRequest) -> Result<Invoice, QuoteError> {
@@ -129,7 +155,11 @@ fn invoice(request: &QuoteRequest) -> Result<Invoice, QuoteError> {
     })
 }
 
-fn answer(quote: Quote, decision: Result<Allowed, Denied>) -> Response {
+fn answer(
+    quote: Quote,
+    decision: Result<Allowed, Denied>,
+    warnings: Vec<PaymentFailure>,
+) -> Response {
     match decision {
         Ok(allowed) => Json(QuoteAllowed {
             allowed: true,
@@ -137,6 +167,7 @@ fn answer(quote: Quote, decision: Result<Allowed, Denied>) -> Response {
             expires_at: quote.expires_at,
             remaining: allowed.remaining,
             approval_required: allowed.needs_approval,
+            warnings,
         })
         .into_response(),
         Err(Denied { code, message }) => {

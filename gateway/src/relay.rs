@@ -1,5 +1,5 @@
-//! `POST /treasury/relay`: sends an approval that the treasury signed on its own machine, so that an
-//! owner needs no chain endpoint. Relays that one kind of transaction and nothing else.
+//! `POST /treasury/relay`: sends what the treasury signed on its own machine, so that an owner needs no
+//! chain endpoint: an approval of the workspace's spender, or ether for it, and nothing else.
 
 use std::sync::Arc;
 
@@ -42,14 +42,16 @@ pub(crate) struct Expected {
 
 /// Why a transaction is not one that is relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum NotAnApproval {
+pub(crate) enum NotRelayed {
     #[error("rawTransaction is no signed EIP-1559 transaction")]
     Form,
     #[error("the transaction is for another chain")]
     Chain,
     #[error("the transaction is not signed by the workspace's treasury")]
     Signer,
-    #[error("the transaction is not a call of the token without value")]
+    #[error(
+        "the transaction is neither a call of the token without value nor ether for the spender"
+    )]
     Target,
     #[error("the transaction is not an approve() of the workspace's spender")]
     Call,
@@ -60,8 +62,8 @@ pub(crate) enum NotAnApproval {
 pub(crate) enum RelayError {
     #[error("the workspace has no treasury; attach one with POST /treasury")]
     NoTreasury,
-    #[error("{0}; only an approval of the workspace's spender is relayed")]
-    NotAnApproval(#[from] NotAnApproval),
+    #[error("{0}; only an approval of the workspace's spender, or ether for it, is relayed")]
+    NotRelayed(#[from] NotRelayed),
     #[error("the chain refuses the transaction: {0}")]
     Refused(String),
     #[error("the ledger failed")]
@@ -77,7 +79,7 @@ impl IntoResponse for RelayError {
         let message = self.to_string();
         match self {
             Self::NoTreasury => Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", message),
-            Self::NotAnApproval(_) => {
+            Self::NotRelayed(_) => {
                 Problem::new(StatusCode::BAD_REQUEST, "NOT_AN_APPROVAL", message)
             }
             Self::Refused(_) => Problem::new(StatusCode::CONFLICT, "TRANSACTION_REFUSED", message),
@@ -89,7 +91,7 @@ impl IntoResponse for RelayError {
     }
 }
 
-/// Sends an approval of the workspace's spender that the treasury signed.
+/// Sends an approval of the workspace's spender, or ether for it, that the treasury signed.
 #[utoipa::path(post, path = "/treasury/relay", tag = "owner", request_body = RelayTransaction,
     responses(
         (status = 200, body = TransactionRelayed),
@@ -128,32 +130,36 @@ pub(crate) async fn relay(
     }
 }
 
-/// The hash of an approval, or why it is none.
-pub(crate) fn check(mut raw: &[u8], expected: Expected) -> Result<B256, NotAnApproval> {
-    let envelope = TxEnvelope::decode_2718(&mut raw).map_err(|_| NotAnApproval::Form)?;
-    let transaction = envelope.as_eip1559().ok_or(NotAnApproval::Form)?;
+/// The hash of an approval or a gift of ether, or why it is neither.
+pub(crate) fn check(mut raw: &[u8], expected: Expected) -> Result<B256, NotRelayed> {
+    let envelope = TxEnvelope::decode_2718(&mut raw).map_err(|_| NotRelayed::Form)?;
+    let transaction = envelope.as_eip1559().ok_or(NotRelayed::Form)?;
     if !raw.is_empty() {
-        return Err(NotAnApproval::Form);
+        return Err(NotRelayed::Form);
     }
     if transaction.chain_id() != Some(expected.chain_id) {
-        return Err(NotAnApproval::Chain);
+        return Err(NotRelayed::Chain);
     }
     let signer = transaction
         .signature()
         .recover_address_from_prehash(&transaction.signature_hash())
-        .map_err(|_| NotAnApproval::Signer)?;
+        .map_err(|_| NotRelayed::Signer)?;
     if signer != expected.treasury {
-        return Err(NotAnApproval::Signer);
+        return Err(NotRelayed::Signer);
+    }
+    let is_gift = transaction.to() == Some(expected.spender) && transaction.input().is_empty();
+    if is_gift && !transaction.value().is_zero() {
+        return Ok(*transaction.hash());
     }
     if transaction.to() != Some(expected.token) || !transaction.value().is_zero() {
-        return Err(NotAnApproval::Target);
+        return Err(NotRelayed::Target);
     }
     let call = token::approveCall::abi_decode_validate(transaction.input())
-        .map_err(|_| NotAnApproval::Call)?;
+        .map_err(|_| NotRelayed::Call)?;
     // Encoding it again leaves no room for bytes that the decoder ignores.
     let exact = call.abi_encode() == transaction.input().as_ref();
     if !exact || call.spender != expected.spender {
-        return Err(NotAnApproval::Call);
+        return Err(NotRelayed::Call);
     }
     Ok(*transaction.hash())
 }
@@ -208,20 +214,44 @@ mod tests {
     }
 
     #[test]
+    fn ether_for_the_spender_from_the_treasury_is_relayed() {
+        let gift = TxEip1559 {
+            to: TxKind::Call(expected().spender),
+            value: U256::from(1),
+            input: Bytes::new(),
+            ..approval()
+        };
+        assert!(check(&signed(gift.clone(), &signer(1)), expected()).is_ok());
+        let foreign = signed(gift.clone(), &signer(9));
+        assert_eq!(check(&foreign, expected()), Err(NotRelayed::Signer));
+        let changes: [fn(&mut TxEip1559); 3] = [
+            |gift| gift.to = TxKind::Call(Address::repeat_byte(9)),
+            |gift| gift.value = U256::ZERO,
+            |gift| gift.input = Bytes::from(vec![0]),
+        ];
+        for change in changes {
+            let mut altered = gift.clone();
+            change(&mut altered);
+            let refused = check(&signed(altered, &signer(1)), expected());
+            assert_eq!(refused, Err(NotRelayed::Target));
+        }
+    }
+
+    #[test]
     fn anything_else_is_not_relayed() {
         type Change = fn(&mut TxEip1559);
-        let cases: [(NotAnApproval, Change); 6] = [
-            (NotAnApproval::Chain, |transaction| transaction.chain_id = 1),
-            (NotAnApproval::Target, |transaction| {
+        let cases: [(NotRelayed, Change); 6] = [
+            (NotRelayed::Chain, |transaction| transaction.chain_id = 1),
+            (NotRelayed::Target, |transaction| {
                 transaction.to = TxKind::Call(Address::ZERO);
             }),
-            (NotAnApproval::Target, |transaction| {
+            (NotRelayed::Target, |transaction| {
                 transaction.value = U256::from(1);
             }),
-            (NotAnApproval::Target, |transaction| {
+            (NotRelayed::Target, |transaction| {
                 transaction.to = TxKind::Create;
             }),
-            (NotAnApproval::Call, |transaction| {
+            (NotRelayed::Call, |transaction| {
                 let transfer = token::transferFromCall {
                     from: Address::ZERO,
                     to: Address::ZERO,
@@ -229,7 +259,7 @@ mod tests {
                 };
                 transaction.input = transfer.abi_encode().into();
             }),
-            (NotAnApproval::Call, |transaction| {
+            (NotRelayed::Call, |transaction| {
                 let mut longer = transaction.input.to_vec();
                 longer.push(0);
                 transaction.input = Bytes::from(longer);
@@ -241,11 +271,11 @@ mod tests {
             assert_eq!(check(&signed(altered, &signer(1)), expected()), Err(reason));
         }
         let foreign = signed(approval(), &signer(9));
-        assert_eq!(check(&foreign, expected()), Err(NotAnApproval::Signer));
-        assert_eq!(check(b"", expected()), Err(NotAnApproval::Form));
+        assert_eq!(check(&foreign, expected()), Err(NotRelayed::Signer));
+        assert_eq!(check(b"", expected()), Err(NotRelayed::Form));
         let mut longer = signed(approval(), &signer(1));
         longer.push(0);
-        assert_eq!(check(&longer, expected()), Err(NotAnApproval::Form));
+        assert_eq!(check(&longer, expected()), Err(NotRelayed::Form));
     }
 
     #[test]
@@ -255,6 +285,6 @@ mod tests {
             ..expected()
         };
         let approval = signed(approval(), &signer(1));
-        assert_eq!(check(&approval, other), Err(NotAnApproval::Call));
+        assert_eq!(check(&approval, other), Err(NotRelayed::Call));
     }
 }

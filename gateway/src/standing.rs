@@ -5,7 +5,8 @@ use sqlx::SqliteConnection;
 use x402_schemas::{invoice::Invoice, network::Network};
 
 use crate::{
-    ledger::{LedgerError, agents, held, payments, workspaces},
+    ledger::{LedgerError, agents, held, workspaces},
+    origin::{self, Signer},
     policy::{self, Allowed, Ask, Denied, Known, Level, Standing},
     principal::Agent,
 };
@@ -17,6 +18,12 @@ pub(crate) struct Question<'a> {
     pub(crate) invoice: &'a Invoice,
     pub(crate) network: Network,
     pub(crate) now: Timestamp,
+    /// Whose signature came with it.
+    pub(crate) signer: &'a Signer,
+    /// What the workspace has to do with the invoice already.
+    pub(crate) known: Known,
+    /// Whether an owner approves it: then everything but the approval has to hold.
+    pub(crate) approved: bool,
 }
 
 /// Asks the policy whether an agent may pay. Within a change of the ledger the decision holds until
@@ -26,39 +33,16 @@ pub(crate) async fn decide(
     pays_on: Network,
     question: Question<'_>,
 ) -> Result<Result<Allowed, Denied>, LedgerError> {
-    let Question { agent, invoice, .. } = question;
-    let known = match payments::of_invoice(conn, &agent.workspace_id, invoice).await? {
-        None => Known::No,
-        Some(payment) if payment.invoice == *invoice && payment.agent_id == agent.agent_id => {
-            Known::SameTerms
-        }
-        Some(_) => Known::OtherTerms,
-    };
-    ask(conn, pays_on, question, known, false).await
-}
-
-/// Asks again for a payment that an owner approves: everything but the approval has to hold still.
-pub(crate) async fn decide_approved(
-    conn: &mut SqliteConnection,
-    pays_on: Network,
-    question: Question<'_>,
-) -> Result<Result<Allowed, Denied>, LedgerError> {
-    ask(conn, pays_on, question, Known::No, true).await
-}
-
-async fn ask(
-    conn: &mut SqliteConnection,
-    pays_on: Network,
-    question: Question<'_>,
-    known: Known,
-    approved: bool,
-) -> Result<Result<Allowed, Denied>, LedgerError> {
     let Question {
         agent,
         invoice,
         network,
         now,
+        signer,
+        known,
+        approved,
     } = question;
+    let origin = origin::of(conn, invoice, signer).await?;
     let workspace = workspaces::get(conn, &agent.workspace_id).await?;
     let row = agents::find(conn, &agent.workspace_id, &agent.agent_id).await?;
     let policy = row.as_ref().and_then(agents::AgentRow::standing_policy);
@@ -83,6 +67,7 @@ async fn ask(
         resource: &invoice.resource,
         network,
         at: now,
+        origin,
         known,
         approved,
     };

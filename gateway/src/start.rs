@@ -25,14 +25,16 @@ use crate::{
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
     events::{export::Exporter, news, stream::Streams},
+    gas_money,
     gateway::{Gateway, MAX_SENDING},
     idempotency,
     key_uses::KeyUses,
     ledger::{Ledger, LedgerError, directory, identity, workspaces},
     limits::{Limits, Terms},
     metrics::GatewayMetrics,
+    pay::resume::{self, Resumed},
     proofs::{Proofs, ProofsError},
-    routes,
+    prune, routes,
     seed::{Seed, SeedError},
     sessions::Sessions,
     settle::{Follower, recover},
@@ -135,9 +137,14 @@ pub async fn start(
     let index = open_index(&config, network).await?;
     let (ledger, seed) = open_ledger(&config, network).await?;
     let gateway = assemble(&config, lock, chain, network, ledger, seed, registry, tasks).await?;
-    let released = recover::release_unsigned(&gateway, SignedDuration::ZERO).await?;
-    if released > 0 {
-        tracing::info!(released, "payments that were never signed are released");
+    let resumed = resume::resume(&gateway).await?;
+    if resumed != Resumed::default() {
+        let Resumed { driven_on, ended } = resumed;
+        tracing::info!(
+            driven_on,
+            ended,
+            "payments that were reserved before the start"
+        );
     }
 
     let router = routes::routes(Arc::clone(&gateway));
@@ -154,12 +161,14 @@ pub async fn start(
         writing.write_key_uses().await;
         Ok::<(), std::convert::Infallible>(())
     });
+    let (settled_to, tip) = watch::channel(None);
     let follower = Follower {
         gateway: Arc::clone(&gateway),
         index,
         readiness,
         wake,
         poll: Duration::from_millis(config.poll_ms),
+        settled_to,
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
@@ -168,6 +177,9 @@ pub async fn start(
     tasks.spawn("gateway events", news::watch(Arc::clone(&gateway)));
     let deliverer = Deliverer::new(Arc::clone(&gateway));
     tasks.spawn("gateway webhooks", deliverer.run());
+    tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
+    tasks.spawn("gateway prune", prune::run(Arc::clone(&gateway)));
+    tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -317,6 +329,7 @@ async fn assemble(
         stuck_after: SignedDuration::from_secs(i64::from(config.stuck_seconds)),
         proofs,
         followers,
+        gas_money: gas_money::GasMoney::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
         news: news::News::default(),

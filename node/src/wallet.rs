@@ -1,7 +1,8 @@
 //! Treasuries: Web3 keystore files (version 3, scrypt) and what is signed with them.
 //!
 //! The key and its passphrase stay on this machine. Only signatures leave it: one that attaches the
-//! treasury to a workspace, and transactions that set what the workspace's spender may move.
+//! treasury to a workspace, and transactions that set what the workspace's spender may move or give it
+//! ether for gas.
 
 use std::path::Path;
 
@@ -28,6 +29,9 @@ use x402_schemas::{
 
 /// What setting an allowance may burn: MNEE behind its proxy takes under 60,000.
 const APPROVE_GAS_LIMIT: u64 = 100_000;
+
+/// What giving ether to an account without code takes.
+const TRANSFER_GAS: u64 = 21_000;
 
 sol! {
     function approve(address spender, uint256 amount) external returns (bool);
@@ -122,21 +126,26 @@ impl Wallet {
             spender: treasury.spender,
             amount: allowance.base_units(),
         };
-        let wei = |text: &str, what| text.parse().map_err(|_| WalletError::Answer(what));
-        let mut transaction = TxEip1559 {
-            chain_id: treasury.network.chain_id(),
-            nonce: treasury.nonce,
+        self.sign_transaction(TxEip1559 {
             gas_limit: APPROVE_GAS_LIMIT,
-            max_fee_per_gas: wei(&treasury.max_fee_per_gas_wei, "maxFeePerGasWei")?,
-            max_priority_fee_per_gas: wei(
-                &treasury.max_priority_fee_per_gas_wei,
-                "maxPriorityFeePerGasWei",
-            )?,
             to: TxKind::Call(treasury.token),
-            value: U256::ZERO,
             input: Bytes::from(call.abi_encode()),
-            ..TxEip1559::default()
-        };
+            ..bidding(treasury)?
+        })
+    }
+
+    /// A signed transaction that gives the workspace's spender so much ether, in wei, for gas. `from` is
+    /// the treasury as the chain has it, or another account of this key with its own nonce in its place.
+    pub fn sign_top_up(&self, from: &TreasuryView, wei: U256) -> Result<Bytes, WalletError> {
+        self.sign_transaction(TxEip1559 {
+            gas_limit: TRANSFER_GAS,
+            to: TxKind::Call(from.spender),
+            value: wei,
+            ..bidding(from)?
+        })
+    }
+
+    fn sign_transaction(&self, mut transaction: TxEip1559) -> Result<Bytes, WalletError> {
         let signature = self
             .signer
             .sign_transaction_sync(&mut transaction)
@@ -145,6 +154,21 @@ impl Wallet {
             TxEnvelope::from(transaction.into_signed(signature)).encoded_2718(),
         ))
     }
+}
+
+/// A transaction with the nonce and the bid that the gateway tells.
+fn bidding(treasury: &TreasuryView) -> Result<TxEip1559, WalletError> {
+    let wei = |text: &str, what| text.parse().map_err(|_| WalletError::Answer(what));
+    Ok(TxEip1559 {
+        chain_id: treasury.network.chain_id(),
+        nonce: treasury.nonce,
+        max_fee_per_gas: wei(&treasury.max_fee_per_gas_wei, "maxFeePerGasWei")?,
+        max_priority_fee_per_gas: wei(
+            &treasury.max_priority_fee_per_gas_wei,
+            "maxPriorityFeePerGasWei",
+        )?,
+        ..TxEip1559::default()
+    })
 }
 
 #[cfg(test)]

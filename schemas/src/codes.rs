@@ -59,6 +59,12 @@ codes! {
         OutsideActiveHours = "OUTSIDE_ACTIVE_HOURS",
         /// The payee or the host is not on a policy's list, or on its list of those denied.
         ProviderNotAllowed = "PROVIDER_NOT_ALLOWED",
+        /// The host is registered and its provider is not paid at this payee, or nobody has registered it.
+        RecipientNotRegistered = "RECIPIENT_NOT_REGISTERED",
+        /// The invoice's signature is not its provider's over what it asks for.
+        InvoiceSignatureInvalid = "INVOICE_SIGNATURE_INVALID",
+        /// A policy wants the invoice signed by its provider and it is not.
+        InvoiceNotSigned = "INVOICE_NOT_SIGNED",
         /// Another network than this gateway pays on, or than the policy allows.
         NetworkNotAllowed = "NETWORK_NOT_ALLOWED",
         /// More than the agent's limit for one request.
@@ -93,6 +99,8 @@ codes! {
         InsufficientBalance = "INSUFFICIENT_BALANCE",
         /// The treasury has approved too little to the workspace's spender.
         InsufficientAllowance = "INSUFFICIENT_ALLOWANCE",
+        /// The workspace's spender has too little ether for what the transaction may come to cost.
+        InsufficientGas = "INSUFFICIENT_GAS",
         /// The issuer has paused the token.
         TokenPaused = "TOKEN_PAUSED",
         /// The issuer has blacklisted or frozen payer or payee.
@@ -103,7 +111,7 @@ codes! {
         QuoteNotFound = "QUOTE_NOT_FOUND",
         /// The transaction was mined and reverted, and is final.
         TransactionFailed = "TRANSACTION_FAILED",
-        /// No treasury, no gas, or the chain cannot be reached; nothing was sent.
+        /// No treasury, or the chain cannot be reached; nothing was sent.
         WalletError = "WALLET_ERROR",
         /// An owner has rejected it.
         ApprovalRejected = "APPROVAL_REJECTED",

@@ -11,7 +11,11 @@ use crate::{amount::Amount, network::Network};
 /// Its id and what it buys.
 mod names;
 
+/// The provider's word that it is its own.
+mod signature;
+
 pub use names::{InvoiceError, InvoiceId, Resource};
+pub use signature::{InvoiceSignature, InvoiceSigner, NotAProviderKey, SignatureError};
 
 /// Headers of the 402 answer and of the retry, lower case as HTTP libraries want them.
 pub mod header {
@@ -27,6 +31,8 @@ pub mod header {
     pub const DESCRIPTION: &str = "x-402-description";
     /// Always `MNEE`.
     pub const CURRENCY: &str = "x-402-currency";
+    /// The provider's signature over the invoice, optional.
+    pub const SIGNATURE: &str = "x-402-signature";
     /// The proof, on the retry.
     pub const PROOF: &str = "x-402-proof";
 }

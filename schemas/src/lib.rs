@@ -15,6 +15,9 @@ pub mod address;
 /// What a provider asks for: the 402 headers and the EIP-712 hash that binds a payment to them.
 pub mod invoice;
 
+/// Where a provider sells.
+pub mod host;
+
 /// What an owner allows an agent to spend.
 pub mod policy;
 

@@ -74,7 +74,8 @@ impl PaymentStatus {
             Self::AwaitingApproval => {
                 matches!(next, Self::Reserved | Self::Denied | Self::Expired)
             }
-            Self::Reserved => matches!(next, Self::Signed | Self::Failed),
+            // To itself when a restart drives it on.
+            Self::Reserved => matches!(next, Self::Reserved | Self::Signed | Self::Failed),
             Self::Signed => matches!(next, Self::Broadcast | Self::Included | Self::Reverted),
             // To itself when its transaction is replaced by one that bids more.
             Self::Broadcast => matches!(next, Self::Broadcast | Self::Included | Self::Reverted),

@@ -25,13 +25,14 @@ impl PaidApi {
         let listener = tokio::net::TcpListener::bind(anywhere).await.unwrap();
         let base = url(listener.local_addr().unwrap());
         let key = SecretString::from(world.provider_key.clone());
-        let config = ServerConfig::new(
+        let mut config = ServerConfig::new(
             world.verifier(),
             key,
             world.pay_to,
             Network::DEVNET,
             base.clone(),
         );
+        config.token = world.token.address;
         let layers = Layers::new(config).unwrap();
         let layer = layers.layer(amount(price), "a report").unwrap();
         let routes = Router::new()

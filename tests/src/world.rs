@@ -45,6 +45,8 @@ const ETHER: u64 = 1_000_000_000_000_000_000;
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Where the provider of every test sells.
+pub const HOST: &str = "127.0.0.1";
 /// The token of the operator of every test's gateway.
 pub const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
 /// The passphrase of every test's keystores.
@@ -150,6 +152,7 @@ impl World {
             .create_provider(&CreateProvider {
                 name: "provider".into(),
                 payees: vec![Payee(pay_to)],
+                hosts: vec![HOST.parse().expect("a test's host is a host")],
             })
             .await
             .unwrap();

@@ -2,7 +2,7 @@
 
 use alloy::primitives::{Address, B256};
 use jiff::{Timestamp, tz::TimeZone};
-use x402_schemas::{amount::Amount, policy::Policy};
+use x402_schemas::{amount::Amount, invoice::Invoice, policy::Policy};
 
 use super::LedgerError;
 
@@ -45,6 +45,21 @@ pub(crate) fn policy_text(policy: &Policy) -> Result<String, LedgerError> {
 
 pub(crate) fn policy(text: &str) -> Result<Policy, LedgerError> {
     serde_json::from_str(text).map_err(|_| LedgerError::Unreadable("policy"))
+}
+
+/// An invoice of its four columns.
+pub(crate) fn invoice(
+    id: &str,
+    pay_to: &[u8],
+    amount: &str,
+    resource: &str,
+) -> Result<Invoice, LedgerError> {
+    Ok(Invoice {
+        id: parsed(id, "invoice id")?,
+        pay_to: address(pay_to)?,
+        amount: self::amount(amount)?,
+        resource: parsed(resource, "resource")?,
+    })
 }
 
 /// Text that is read into a type of its own.

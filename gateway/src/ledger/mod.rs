@@ -28,8 +28,14 @@ pub(crate) mod agents;
 /// Providers and their payees.
 pub(crate) mod providers;
 
+/// Hosts of providers.
+pub(crate) mod hosts;
+
 /// Hashes of API keys.
 pub(crate) mod api_keys;
+
+/// What providers' invoices are checked with.
+pub(crate) mod signing_keys;
 
 /// Quotes, denials included.
 pub(crate) mod quotes;
@@ -69,6 +75,9 @@ pub(crate) mod postings;
 
 /// Reserved and spent, for each limit.
 pub(crate) mod held;
+
+/// Removing what nobody needs any more.
+pub(crate) mod prune;
 
 /// Whether all of it adds up.
 pub mod check;

@@ -12,6 +12,7 @@ use x402_schemas::{
 };
 
 use super::{LedgerError, columns, events};
+use crate::policy::Terms;
 
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ pub(crate) struct Payment {
     pub(crate) proof: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+}
+
+impl Payment {
+    /// What is paid, and for whom.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            invoice: &self.invoice,
+            agent_id: &self.agent_id,
+        }
+    }
 }
 
 /// Why a payment is void, in a code and in words.
@@ -124,12 +135,12 @@ impl Row {
             id: self.id,
             workspace_id: self.workspace_id,
             agent_id: self.agent_id,
-            invoice: Invoice {
-                id: columns::parsed(&self.invoice_id, "invoice id")?,
-                pay_to: columns::address(&self.pay_to)?,
-                amount: columns::amount(&self.amount)?,
-                resource: columns::parsed(&self.resource, "resource")?,
-            },
+            invoice: columns::invoice(
+                &self.invoice_id,
+                &self.pay_to,
+                &self.amount,
+                &self.resource,
+            )?,
             memo: columns::hash(&self.memo)?,
             status: columns::parsed(&self.status, "status")?,
             failure,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::api::confirmations::Confirmations;
 
-use super::{LedgerError, columns};
+use super::{LedgerError, columns, hosts};
 
 /// A provider.
 #[derive(Clone, Debug)]
@@ -62,6 +62,21 @@ pub(crate) async fn add_payee(
         .execute(conn)
         .await?;
     Ok(true)
+}
+
+/// Whether a provider that is not revoked is paid at an address.
+pub(crate) async fn is_payee(
+    conn: &mut SqliteConnection,
+    provider_id: &str,
+    address: Address,
+) -> Result<bool, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM payees WHERE provider_id = ? AND address = ? AND active = 1)",
+    )
+    .bind(provider_id)
+    .bind(address.as_slice())
+    .fetch_one(conn)
+    .await?)
 }
 
 /// The workspace's provider of that id: when it was revoked, if it was.
@@ -143,7 +158,7 @@ pub(crate) async fn set_confirmations(
     Ok(())
 }
 
-/// Revokes a provider and frees its addresses for another of the same workspace.
+/// Revokes a provider, frees its hosts and, for another of the same workspace, its addresses.
 pub(crate) async fn revoke(
     conn: &mut SqliteConnection,
     id: &str,
@@ -156,9 +171,9 @@ pub(crate) async fn revoke(
         .await?;
     sqlx::query("UPDATE payees SET active = 0 WHERE provider_id = ?")
         .bind(id)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(())
+    hosts::free(conn, id).await
 }
 
 fn assemble(

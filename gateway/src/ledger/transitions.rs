@@ -106,6 +106,21 @@ pub(crate) async fn expire(
     tell(conn, taken, EventKind::PaymentExpired).await
 }
 
+/// Reserved → reserved: a restart drives it on.
+pub(crate) async fn resume(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let step = Step {
+        to: PaymentStatus::Reserved,
+        reason: "the gateway has restarted and drives it on",
+        at: now,
+    };
+    let taken = advance(conn, id, &[PaymentStatus::Reserved], step).await?;
+    tell(conn, taken, EventKind::PaymentReserved).await
+}
+
 /// Reserved → signed. Must be committed before the transaction is sent anywhere.
 pub(crate) async fn sign(
     conn: &mut SqliteConnection,

@@ -3,7 +3,7 @@
 
 use alloy::primitives::{Address, B256, Bytes};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 use x402_schemas::{amount::Amount, payment::PaymentStatus};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     payments::{Payment, Row, read_all},
     replaced,
 };
+use crate::origin::Signer;
 
 /// What is under way from one spender and not yet part of the chain's state at some block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,24 @@ pub(crate) struct Unsettled {
     pub(crate) raw: Bytes,
     /// Those before it, newest first.
     pub(crate) replaced: Vec<B256>,
+}
+
+/// A payment that is reserved and not signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsigned {
+    pub(crate) payment: Payment,
+    /// When its quote ends.
+    pub(crate) quoted_until: Timestamp,
+    /// Whose signature came with its invoice.
+    pub(crate) signer: Signer,
+}
+
+#[derive(FromRow)]
+struct Quoted {
+    expires_at: i64,
+    signed_by: Option<String>,
+    #[sqlx(flatten)]
+    row: Row,
 }
 
 /// A payment that a change of the index may concern.
@@ -123,6 +142,35 @@ pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Watched>,
             .fetch_all(&mut *conn)
             .await?,
     )?);
+    with_hashes(conn, payments).await
+}
+
+/// Those of them that have one of these transactions.
+pub(crate) async fn watched_of(
+    conn: &mut SqliteConnection,
+    tx_hashes: &[B256],
+) -> Result<Vec<Watched>, LedgerError> {
+    let hashes: Vec<String> = tx_hashes.iter().map(|hash| format!("{hash:x}")).collect();
+    let hashes =
+        serde_json::to_string(&hashes).map_err(|_| LedgerError::Unreadable("transaction"))?;
+    let payments = read_all(
+        sqlx::query_as(
+            "WITH hashes AS MATERIALIZED (SELECT unhex(value) AS hash FROM json_each(?)) \
+             SELECT * FROM payments WHERE id IN (SELECT id FROM payments WHERE tx_hash IN hashes UNION ALL \
+             SELECT payment_id FROM replaced_transactions WHERE tx_hash IN hashes) \
+             AND (status IN ('signed', 'broadcast', 'included') OR status = 'settled' AND final = 0)",
+        )
+        .bind(hashes)
+        .fetch_all(&mut *conn)
+        .await?,
+    )?;
+    with_hashes(conn, payments).await
+}
+
+async fn with_hashes(
+    conn: &mut SqliteConnection,
+    payments: Vec<Payment>,
+) -> Result<Vec<Watched>, LedgerError> {
     let mut replaced = replaced::of_watched(conn).await?;
     let watch = |payment: Payment| {
         let mut hashes = replaced.remove(&payment.id).unwrap_or_default();
@@ -130,6 +178,21 @@ pub(crate) async fn watched(conn: &mut SqliteConnection) -> Result<Vec<Watched>,
         Watched { payment, hashes }
     };
     Ok(payments.into_iter().map(watch).collect())
+}
+
+/// Settled payments that are watched although their block is at most this one.
+pub(crate) async fn final_by(
+    conn: &mut SqliteConnection,
+    block_number: u64,
+    limit: u32,
+) -> Result<Vec<String>, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM payments WHERE status = 'settled' AND final = 0 AND block_number <= ? LIMIT ?",
+    )
+    .bind(columns::number_column(block_number)?)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?)
 }
 
 /// Payments that have ended on the chain since a moment and whose gas is not recorded yet.
@@ -146,6 +209,31 @@ pub(crate) async fn unpriced(
     .fetch_all(conn)
     .await?;
     read_all(rows)
+}
+
+/// Reserved payments with their quotes, after an id, in the order of their ids.
+pub(crate) async fn unsigned(
+    conn: &mut SqliteConnection,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Unsigned>, LedgerError> {
+    let rows: Vec<Quoted> = sqlx::query_as(
+        "SELECT payments.*, quotes.expires_at, quotes.signed_by FROM payments JOIN quotes ON quotes.id = quote_id \
+         WHERE status = 'reserved' AND payments.id > ? ORDER BY payments.id LIMIT ?",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|quoted| {
+            Ok(Unsigned {
+                payment: quoted.row.read()?,
+                quoted_until: columns::time(quoted.expires_at)?,
+                signer: Signer::remembered(quoted.signed_by),
+            })
+        })
+        .collect()
 }
 
 /// Payments that are reserved, and not signed, since before `since`: nobody is sending them.

@@ -43,6 +43,7 @@ pub(super) fn of_refusal(code: PaymentFailure) -> Response {
         }
         PaymentFailure::InsufficientBalance
         | PaymentFailure::InsufficientAllowance
+        | PaymentFailure::InsufficientGas
         | PaymentFailure::TokenPaused
         | PaymentFailure::AccountBlocked
         | PaymentFailure::TransactionFailed
@@ -77,6 +78,7 @@ const fn status_of(code: PaymentError) -> StatusCode {
         PaymentError::Failed(
             PaymentFailure::InsufficientBalance
             | PaymentFailure::InsufficientAllowance
+            | PaymentFailure::InsufficientGas
             | PaymentFailure::TokenPaused
             | PaymentFailure::AccountBlocked
             | PaymentFailure::TransactionFailed

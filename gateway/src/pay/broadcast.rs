@@ -12,10 +12,21 @@ use crate::{
     metrics::BroadcastError,
 };
 
-/// Hands a payment's transaction over, the first time or again.
+/// Hands a payment's transaction over, again.
 pub(crate) async fn hand_over(gateway: &Gateway, payment_id: &str, raw: &[u8]) {
+    let sent = send(gateway, raw).await;
+    record(gateway, payment_id, sent).await;
+}
+
+/// Hands a transaction over.
+pub(super) async fn send(gateway: &Gateway, raw: &[u8]) -> Sent {
     let sent = gateway.chain.send(raw).await;
     fault::point!("sent");
+    sent
+}
+
+/// Records what became of that. Others need not wait for it.
+pub(super) async fn record(gateway: &Gateway, payment_id: &str, sent: Sent) {
     match sent {
         Sent::Taken | Sent::NonceUsed(_) => {
             if let Err(error) = mark_taken(gateway, payment_id).await {

@@ -6,6 +6,9 @@
 /// The quote becomes a payment that counts against every limit.
 pub(crate) mod reserve;
 
+/// What a run before has left reserved.
+pub(crate) mod resume;
+
 /// The chain's state in; permission to sign out.
 pub(crate) mod preflight;
 
@@ -100,7 +103,7 @@ impl IntoResponse for PayError {
         (status = 403, body = PayFailed, description = "A denial: policy has changed since the quote, or what it left is reserved; \
             APPROVAL_REJECTED"),
         (status = 404, body = PayFailed, description = "QUOTE_NOT_FOUND"),
-        (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, TOKEN_PAUSED, \
+        (status = 409, body = PayFailed, description = "INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE, INSUFFICIENT_GAS, TOKEN_PAUSED, \
             ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again; \
             IDEMPOTENCY_KEY_REUSED"),
         (status = 410, body = PayFailed, description = "QUOTE_EXPIRED, APPROVAL_EXPIRED"),
@@ -171,11 +174,13 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
     let lane = gateway.lanes.of_workspace(&payment.workspace_id);
     let failure = match preflight::observe(gateway, payment).await {
         Ok(observed) => {
-            let _turn = lane.lock().await;
+            let turn = lane.lock().await;
             match sign::sign(gateway, payment, &observed).await {
                 Ok(Some(raw)) => {
                     gateway.metrics.stepped_to(PaymentStatus::Signed);
-                    broadcast::hand_over(gateway, &payment.id, &raw).await;
+                    let sent = broadcast::send(gateway, &raw).await;
+                    drop(turn);
+                    broadcast::record(gateway, &payment.id, sent).await;
                     return;
                 }
                 // Somebody else has failed it: it was reserved for too long.

@@ -5,7 +5,7 @@
 //! transactions does not include yet, so nothing is counted twice and nothing is forgotten.
 
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256, Bytes, U256},
     sol_types::{SolCall, SolError},
 };
 use thiserror::Error;
@@ -15,7 +15,11 @@ use x402_schemas::{
 };
 
 use crate::{
-    chain::{ChainError, Fees, Simulation, token},
+    chain::{
+        ChainError, Fees, Simulation,
+        around::{Around, Planned},
+        token,
+    },
     gateway::Gateway,
     ledger::{
         LedgerError,
@@ -35,24 +39,9 @@ pub(crate) struct Observed {
     /// The workspace's place in the derivation.
     pub(crate) workspace_number: i64,
     pub(crate) treasury: Address,
-    pub(crate) state: State,
-}
-
-/// The chain's state around one payment, at one block.
-#[derive(Clone, Debug)]
-pub(crate) struct State {
-    pub(crate) paused: bool,
-    /// Which of treasury, payee and spender the issuer has blocked, if any.
-    pub(crate) blocked: Option<Address>,
-    pub(crate) balance: Amount,
-    pub(crate) allowance: Amount,
-    /// The spender's gas money.
-    pub(crate) gas_wei: Amount,
-    /// How many of the spender's transactions are mined.
-    pub(crate) mined: u64,
-    pub(crate) base_fee: u128,
-    pub(crate) fees: Fees,
-    pub(crate) simulation: Simulation,
+    /// The most that may be bid for one gas.
+    pub(crate) ceiling_wei: u128,
+    pub(crate) around: Around,
 }
 
 /// What the payment's transaction may use.
@@ -100,66 +89,32 @@ pub(crate) async fn observe(
     };
     let treasury = workspace.treasury.ok_or(ObserveError::NoTreasury)?;
     let spender = Spender::of_workspace(&gateway.seed, workspace.number)?.address();
-    let state = state(gateway, payment, treasury, spender).await?;
+    let planned = Planned {
+        treasury,
+        payee: payment.invoice.pay_to,
+        spender,
+        calldata: calldata(
+            treasury,
+            payment.invoice.pay_to,
+            payment.invoice.amount,
+            payment.memo,
+        ),
+    };
     Ok(Observed {
         workspace_number: workspace.number,
         treasury,
-        state,
-    })
-}
-
-async fn state(
-    gateway: &Gateway,
-    payment: &Payment,
-    treasury: Address,
-    spender: Address,
-) -> Result<State, ChainError> {
-    let chain = &gateway.chain;
-    let payee = payment.invoice.pay_to;
-    let at = chain.latest().await?;
-    let blacklisted = |account| chain.view(token::blacklistedCall { account }, at);
-    let input = calldata(treasury, payee, payment.invoice.amount, payment.memo);
-    let (paused, from_listed, to_listed, spender_listed, from_frozen) = futures::try_join!(
-        chain.view(token::pausedCall {}, at),
-        blacklisted(treasury),
-        blacklisted(payee),
-        blacklisted(spender),
-        chain.view(token::frozenCall { account: treasury }, at),
-    )?;
-    let allowance = token::allowanceCall {
-        owner: treasury,
-        spender,
-    };
-    let (balance, allowance, gas_wei, mined, fees, simulation) = futures::try_join!(
-        chain.view(token::balanceOfCall { account: treasury }, at),
-        chain.view(allowance, at),
-        chain.gas_wei(spender, at),
-        chain.mined(spender, at),
-        chain.fees(),
-        chain.simulate(spender, input),
-    )?;
-    let blocked = [
-        (from_listed || from_frozen, treasury),
-        (to_listed, payee),
-        (spender_listed, spender),
-    ];
-    Ok(State {
-        paused,
-        blocked: blocked
-            .into_iter()
-            .find_map(|(blocked, account)| blocked.then_some(account)),
-        balance: Amount::from_base_units(balance),
-        allowance: Amount::from_base_units(allowance),
-        gas_wei,
-        mined,
-        base_fee: at.base_fee,
-        fees,
-        simulation,
+        ceiling_wei: gateway.chain.max_fee_wei(),
+        around: gateway.chain.around(&planned).await?,
     })
 }
 
 /// Whether the payment may be signed. The first obstacle is reported.
-pub(crate) fn judge(state: &State, amount: Amount, in_flight: InFlight) -> Result<Gas, Failure> {
+pub(crate) fn judge(
+    observed: &Observed,
+    amount: Amount,
+    in_flight: InFlight,
+) -> Result<Gas, Failure> {
+    let state = &observed.around;
     let fail = |code, detail| Err(failure(code, detail));
     if state.paused {
         return fail(
@@ -195,21 +150,39 @@ pub(crate) fn judge(state: &State, amount: Amount, in_flight: InFlight) -> Resul
         );
     }
     let needed = gas(state)?;
+    // A payment that waits is bid more for, up to the ceiling: what it may come to has to be there.
+    let most_wei = cost(
+        needed.limit,
+        observed.ceiling_wei.max(needed.fees.max_fee_per_gas),
+    )?;
     let gas_money = state.gas_wei.saturating_sub(in_flight.gas_wei);
-    if gas_money < needed.most_wei {
+    if gas_money < most_wei {
         return fail(
-            PaymentFailure::WalletError,
+            PaymentFailure::InsufficientGas,
             format!(
-                "the spender's gas money is too little: {} wei more than what is in use is needed; send it some",
-                needed.most_wei.to_base_text()
+                "the spender has {} ether for gas, {} of it in use by payments on their way; a payment may cost {most_wei}: \
+                 send it some with 'x402 wallet top-up'",
+                state.gas_wei, in_flight.gas_wei
             ),
         );
     }
     Ok(needed)
 }
 
+/// So much gas at such a price, in wei.
+fn cost(limit: u64, price: u128) -> Result<Amount, Failure> {
+    let wei = U256::from(limit).checked_mul(U256::from(price));
+    let too_much = || {
+        failure(
+            PaymentFailure::WalletError,
+            "gas costs more than can be counted".to_owned(),
+        )
+    };
+    wei.map(Amount::from_base_units).ok_or_else(too_much)
+}
+
 /// The gas that the simulation asks for, within the limits.
-fn gas(state: &State) -> Result<Gas, Failure> {
+fn gas(state: &Around) -> Result<Gas, Failure> {
     let wallet = |detail| failure(PaymentFailure::WalletError, detail);
     let used = match &state.simulation {
         Simulation::Succeeds { gas } => *gas,
@@ -222,18 +195,15 @@ fn gas(state: &State) -> Result<Gas, Failure> {
             "the payment would take {limit} gas; {MAX_GAS} is the most"
         )));
     }
-    if state.fees.max_fee_per_gas < state.base_fee {
+    if state.fees.max_fee_per_gas < state.at.base_fee {
         return Err(wallet(
             "gas costs more now than the gateway's ceiling; try again later".to_owned(),
         ));
     }
-    let most = u128::from(limit)
-        .checked_mul(state.fees.max_fee_per_gas)
-        .ok_or_else(|| wallet("gas costs more than can be counted".to_owned()))?;
     Ok(Gas {
         limit,
         fees: state.fees,
-        most_wei: Amount::from_base_units(alloy::primitives::U256::from(most)),
+        most_wei: cost(limit, state.fees.max_fee_per_gas)?,
     })
 }
 

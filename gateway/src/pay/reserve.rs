@@ -19,7 +19,7 @@ use crate::{
         quotes::{self, Quote},
         transitions, under_way,
     },
-    policy::{Allowed, Denied},
+    policy::{Allowed, Denied, Known, Terms},
     principal::Agent,
     standing::{self, Question},
 };
@@ -68,11 +68,13 @@ async fn reserve_in(
     if let Some(payment) = payments::of_quote(change, &quote.id).await? {
         return Ok(Reservation::Known(payment));
     }
-    let existing = payments::of_invoice(change, &agent.workspace_id, &quote.invoice).await?;
-    if let Some(payment) = existing
-        && payment.invoice == quote.invoice
-        && payment.agent_id == agent.agent_id
-    {
+    let asked = Terms {
+        invoice: &quote.invoice,
+        agent_id: &agent.agent_id,
+    };
+    let before = payments::of_invoice(change, &agent.workspace_id, &quote.invoice).await?;
+    let known = Known::of(before.as_ref().map(Payment::terms), asked);
+    if let (Known::SameTerms, Some(payment)) = (known, before) {
         return Ok(Reservation::Known(payment));
     }
     if now >= quote.expires_at {
@@ -83,6 +85,9 @@ async fn reserve_in(
         invoice: &quote.invoice,
         network: quote.network,
         now,
+        signer: &quote.signer,
+        known,
+        approved: false,
     };
     let decision = standing::decide(change, gateway.network, question).await?;
     let decision = bounded(change, agent, decision).await?;

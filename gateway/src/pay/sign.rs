@@ -42,16 +42,16 @@ pub(crate) async fn sign(
     observed: &Observed,
 ) -> Result<Option<Bytes>, SignError> {
     let Observed {
-        treasury, state, ..
+        treasury, around, ..
     } = observed;
     let spender = Spender::of_workspace(&gateway.seed, observed.workspace_number)?;
     let mut change = gateway.ledger.write().await?;
     let in_flight =
-        under_way::in_flight(&mut change, &payment.workspace_id, *treasury, state.mined).await?;
-    let gas =
-        preflight::judge(state, payment.invoice.amount, in_flight).map_err(SignError::Refused)?;
+        under_way::in_flight(&mut change, &payment.workspace_id, *treasury, around.mined).await?;
+    let gas = preflight::judge(observed, payment.invoice.amount, in_flight)
+        .map_err(SignError::Refused)?;
     let workspace = workspaces::get(&mut change, &payment.workspace_id).await?;
-    let nonce = workspace.next_nonce.max(state.mined);
+    let nonce = workspace.next_nonce.max(around.mined);
     let next_nonce = nonce.checked_add(1).ok_or(SignError::NoNonce)?;
     let transaction = spender.sign(transaction(gateway, payment, observed, nonce, gas))?;
     let signed = Signed {

@@ -16,8 +16,12 @@ pub(crate) mod replay;
 use alloy::primitives::Address;
 use jiff::Timestamp;
 use x402_schemas::{
-    amount::Amount, api::agent::RemainingLimits, codes::Denial, invoice::Resource,
-    network::Network, policy::Policy,
+    amount::Amount,
+    api::agent::RemainingLimits,
+    codes::Denial,
+    invoice::{Invoice, Resource},
+    network::Network,
+    policy::Policy,
 };
 
 use rules::Bound;
@@ -76,10 +80,43 @@ pub struct Ask<'a> {
     pub network: Network,
     /// When.
     pub at: Timestamp,
+    /// What registrations and its signature say of the invoice.
+    pub origin: Origin,
     /// What is known of the invoice.
     pub known: Known,
     /// Whether an owner has approved it.
     pub approved: bool,
+}
+
+/// Where an invoice comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// What the registration of its host says.
+    pub registration: Registration,
+    /// What its signature says.
+    pub signature: Signature,
+}
+
+/// What the registration of an invoice's host says of its payee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Nobody has registered the host.
+    None,
+    /// The host's provider is paid at other addresses.
+    AnotherPayee,
+    /// The host's provider is paid there.
+    Payee,
+}
+
+/// Whether an invoice is signed by the provider of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// It carries none, or the host has no provider whose it could be.
+    Absent,
+    /// What it carries is not that.
+    Invalid,
+    /// It is.
+    Valid,
 }
 
 /// What the workspace has to do with the invoice already.
@@ -89,8 +126,28 @@ pub enum Known {
     No,
     /// This agent pays or has paid it with these terms: it counts already and nothing more is spent.
     SameTerms,
+    /// This very payment: what it takes is reserved, so no sum, rate or earlier purchase is asked again.
+    Held,
     /// It is paid with another amount or resource, or by another agent.
     OtherTerms,
+}
+
+/// What an invoice asks for, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) agent_id: &'a str,
+}
+
+impl Known {
+    /// By the living payment of the same invoice and payee, if there is one.
+    pub(crate) fn of(before: Option<Terms<'_>>, asked: Terms<'_>) -> Self {
+        match before {
+            None => Self::No,
+            Some(before) if before == asked => Self::SameTerms,
+            Some(_) => Self::OtherTerms,
+        }
+    }
 }
 
 /// A payment that may be made.
@@ -131,16 +188,24 @@ pub fn decide(standing: &Standing<'_>, ask: &Ask<'_>) -> Result<Allowed, Denied>
     each(rules::not_expired)?;
     each(rules::within_active_hours)?;
     each(rules::provider)?;
+    rules::payee_of_host(ask)?;
+    each(rules::registered)?;
+    rules::signature_holds(ask)?;
+    each(rules::signed)?;
     rules::paid_network(standing.pays_on, ask.network)?;
     each(rules::network)?;
     each(rules::one_request)?;
-    each(rules::sums)?;
-    rules::budget(standing, ask)?;
-    each(rules::rate)?;
-    rules::known_invoice(ask)?;
-    each(rules::purchase)?;
+    let is_held = ask.known == Known::Held;
+    if !is_held {
+        each(rules::sums)?;
+        rules::budget(standing, ask)?;
+        each(rules::rate)?;
+        rules::known_invoice(ask)?;
+        each(rules::purchase)?;
+    }
+    let more = if is_held { Amount::ZERO } else { ask.amount };
     Ok(Allowed {
-        remaining: remaining(standing, policy, ask.amount),
+        remaining: remaining(standing, policy, more),
         needs_approval: !ask.approved && levels.iter().any(Bound::needs_approval),
     })
 }

@@ -8,7 +8,7 @@ use x402_schemas::{
 };
 
 use super::{
-    Allowed, Ask, Denied, Known, Level, Standing, decide,
+    Allowed, Ask, Denied, Known, Level, Origin, Standing, Terms, decide,
     tally::{Purchase, Tally},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Past {
     pub(crate) agent_id: String,
     pub(crate) invoice: Invoice,
     pub(crate) network: Network,
+    /// By the registrations of now.
+    pub(crate) origin: Origin,
     pub(crate) at: Timestamp,
     pub(crate) was: Was,
 }
@@ -69,15 +71,8 @@ pub(crate) fn replay<'a>(
         let invoice = (one.invoice.id.as_str(), one.invoice.pay_to);
         let is_for = drafted.agent_id.is_none_or(|id| id == one.agent_id);
         let counts = if is_for && one.at >= drafted.from {
-            let known = match paid.get(&invoice) {
-                None => Known::No,
-                Some(before)
-                    if before.invoice == one.invoice && before.agent_id == one.agent_id =>
-                {
-                    Known::SameTerms
-                }
-                Some(_) => Known::OtherTerms,
-            };
+            let before = paid.get(&invoice).map(|before| terms(before));
+            let known = Known::of(before, terms(one));
             let verdict = judge(drafted, one, known, policy, agent, &workspace);
             let counts = known == Known::No && would_count(one.was, &verdict);
             judged.push((one, verdict));
@@ -132,10 +127,18 @@ fn judge(
         resource: &one.invoice.resource,
         network: one.network,
         at: one.at,
+        origin: one.origin,
         known,
         approved: false,
     };
     decide(&standing, &ask)
+}
+
+const fn terms(one: &Past) -> Terms<'_> {
+    Terms {
+        invoice: &one.invoice,
+        agent_id: one.agent_id.as_str(),
+    }
 }
 
 const fn purchase(one: &Past) -> Purchase<'_> {

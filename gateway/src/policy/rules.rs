@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use x402_schemas::{amount::Amount, codes::Denial, network::Network, policy::Policy};
 
-use super::{Ask, Denied, Known, Level, Spent, Standing};
+use super::{Ask, Denied, Known, Level, Registration, Signature, Spent, Standing};
 
 /// An ask that is bound by one level's policy.
 pub(super) struct Bound<'a> {
@@ -166,6 +166,61 @@ pub(super) fn provider(bound: &Bound<'_>) -> Result<(), Denied> {
         return Err(bound.deny(
             Denial::ProviderNotAllowed,
             &format!("{host} is not among {whose} allowedHosts, or is among its deniedHosts"),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn payee_of_host(ask: &Ask<'_>) -> Result<(), Denied> {
+    if ask.origin.registration == Registration::AnotherPayee {
+        return Err(denied(
+            Denial::RecipientNotRegistered,
+            format!(
+                "the provider of {} is not paid at {}; do not pay this invoice, it may have been altered on its way",
+                ask.resource.host(),
+                ask.pay_to
+            ),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn registered(bound: &Bound<'_>) -> Result<(), Denied> {
+    let unknown = bound.ask.origin.registration == Registration::None;
+    if unknown && !bound.policy.allow_unregistered {
+        return Err(bound.deny(
+            Denial::RecipientNotRegistered,
+            &format!(
+                "no provider has registered {} and {} policy does not say allowUnregistered",
+                bound.ask.resource.host(),
+                bound.whose()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn signature_holds(ask: &Ask<'_>) -> Result<(), Denied> {
+    if ask.origin.signature == Signature::Invalid {
+        return Err(denied(
+            Denial::InvoiceSignatureInvalid,
+            "X-402-Signature is not the host's provider's over this invoice; hand on the headers of the 402 answer as they \
+             came, or tell the provider"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn signed(bound: &Bound<'_>) -> Result<(), Denied> {
+    let unsigned = bound.ask.origin.signature != Signature::Valid;
+    if unsigned && bound.policy.require_signed_invoices {
+        return Err(bound.deny(
+            Denial::InvoiceNotSigned,
+            &format!(
+                "{} policy pays signed invoices only and this one carries no X-402-Signature of its host's provider",
+                bound.whose()
+            ),
         ));
     }
     Ok(())

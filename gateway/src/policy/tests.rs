@@ -14,6 +14,12 @@ use super::*;
 
 const PAYEE: Address = address!("00000000000000000000000000000000000000aa");
 
+/// An invoice of a registered host, unsigned.
+const ORIGIN: Origin = Origin {
+    registration: Registration::Payee,
+    signature: Signature::Absent,
+};
+
 fn mnee(text: &str) -> Amount {
     text.parse().unwrap()
 }

@@ -15,14 +15,14 @@ mod overtaken;
 /// What the transactions of ended payments cost.
 mod gas;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
 use thiserror::Error;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use x402_schemas::{
-    index::{Change, IndexError, IndexReader, Tip},
+    index::{Change, CommitRow, IndexError, IndexReader, Tip},
     payment::PaymentStatus,
 };
 use x402_service::{admin::Readiness, clock, logs::with_causes};
@@ -33,14 +33,13 @@ use crate::{
     ledger::{
         LedgerError,
         payments::{Payment, Place},
-        transitions, under_way,
+        transitions,
+        under_way::{self, Watched},
     },
     proofs::ProofsError,
 };
 use judge::Step;
 
-/// How often payments in flight are looked after even when the index is quiet.
-const RECOVER_EVERY: Duration = Duration::from_secs(3);
 /// Commits that are looked at for news at once; behind more than that, everything is looked up.
 const MAX_COMMITS: u64 = 100;
 /// The most payments that one change of the ledger moves.
@@ -67,6 +66,8 @@ pub(crate) struct Follower {
     /// Rung by an indexer of the same process.
     pub(crate) wake: Option<watch::Receiver<u64>>,
     pub(crate) poll: Duration,
+    /// Told the tip up to which every payment is settled.
+    pub(crate) settled_to: watch::Sender<Option<Tip>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -74,16 +75,12 @@ impl Follower {
     /// Runs until the process stops. A part that is away is waited for, and reported as not ready.
     pub(crate) async fn run(mut self) -> Result<(), Infallible> {
         let mut followed = None;
-        let mut recovered: Option<Instant> = None;
         while !self.stop.is_cancelled() {
-            let recovery_due = recovered.is_none_or(|at| at.elapsed() >= RECOVER_EVERY);
-            match self.round(followed, recovery_due).await {
-                Ok(seq) => {
-                    followed = Some(seq);
+            match self.round(followed).await {
+                Ok(tip) => {
+                    followed = tip;
+                    self.settled_to.send_replace(tip);
                     self.readiness.ready();
-                    if recovery_due {
-                        recovered = Some(Instant::now());
-                    }
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -118,40 +115,51 @@ impl Follower {
         }
     }
 
-    /// Looks at what is new since `followed`, or at everything when a recovery is due. Returns where
-    /// the index was.
-    async fn round(&self, followed: Option<u64>, recovery_due: bool) -> Result<u64, RoundError> {
-        let tip = self.index.tip().await?;
-        let seq = tip.map_or(0, |tip| tip.seq);
-        let quiet = match followed {
-            Some(since) if since == seq => true,
-            Some(since) => self.nothing_moved(since).await?,
-            None => false,
+    /// Looks at what is new since `followed`, or at everything. Returns where the index was.
+    ///
+    /// A payment is signed in the ledger before its transaction is sent anywhere, so whoever reads a
+    /// commit first and the ledger after it finds the payment of every transfer.
+    async fn round(&self, followed: Option<Tip>) -> Result<Option<Tip>, RoundError> {
+        let Some(before) = followed else {
+            let tip = self.index.tip().await?;
+            self.settle_all(tip).await?;
+            return Ok(tip);
         };
-        // A block that becomes final is news too, but none that anyone waits for.
-        if !quiet || recovery_due {
-            self.settle(tip).await?;
-        }
-        if recovery_due {
-            recover::recover(&self.gateway, tip).await?;
-            self.report().await?;
-        }
-        Ok(seq)
-    }
-
-    /// Whether the commits after `since` moved no token at all.
-    async fn nothing_moved(&self, since: u64) -> Result<bool, IndexError> {
-        let commits = self.index.commits_after(since, MAX_COMMITS).await?;
+        let commits = self.index.commits_after(before.seq, MAX_COMMITS).await?;
+        let Some(tip) = commits.last().map(Tip::of) else {
+            return Ok(followed);
+        };
         let all_seen = u64::try_from(commits.len()).is_ok_and(|count| count < MAX_COMMITS);
-        let quiet = commits
-            .iter()
-            .all(|commit| commit.rows == 0 && commit.retracted == 0);
-        Ok(all_seen && quiet)
+        if all_seen {
+            self.settle_changed(&commits, tip).await?;
+        } else {
+            self.settle_all(Some(tip)).await?;
+        }
+        Ok(Some(tip))
     }
 
-    /// Brings every watched payment to where the index says it is. The tip was read before the
-    /// payments are, so a transfer that it covers is of a payment that is already signed.
-    async fn settle(&self, tip: Option<Tip>) -> Result<(), RoundError> {
+    /// Moves the payments that commits say something of, however many others are open.
+    async fn settle_changed(&self, commits: &[CommitRow], tip: Tip) -> Result<(), RoundError> {
+        let mut changes = Vec::new();
+        for commit in commits {
+            changes.extend(self.index.changes(commit).await?);
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let hashes: Vec<B256> = changes
+            .iter()
+            .map(|change| change.transfer().id.tx_hash)
+            .collect();
+        let watched = {
+            let mut conn = self.gateway.ledger.read().await?;
+            under_way::watched_of(&mut conn, &hashes).await?
+        };
+        self.settle(&watched, &changes, tip).await
+    }
+
+    /// Moves every watched payment to where the index says it is.
+    async fn settle_all(&self, tip: Option<Tip>) -> Result<(), RoundError> {
         let Some(tip) = tip else {
             return Ok(());
         };
@@ -167,15 +175,26 @@ impl Follower {
             return Ok(());
         }
         let changes = self.index.find_by_tx(&hashes).await?;
+        self.settle(&watched, &changes, tip).await
+    }
+
+    async fn settle(
+        &self,
+        watched: &[Watched],
+        changes: &[Change],
+        tip: Tip,
+    ) -> Result<(), RoundError> {
         let token = self.gateway.chain.token();
+        let mut by_hash: HashMap<B256, Vec<Change>> = HashMap::new();
+        for change in changes {
+            let hash = change.transfer().id.tx_hash;
+            by_hash.entry(hash).or_default().push(*change);
+        }
         let steps: Vec<(&Payment, Step)> = watched
             .iter()
             .filter_map(|one| {
-                let its: Vec<Change> = changes
-                    .iter()
-                    .filter(|change| one.hashes.contains(&change.transfer().id.tx_hash))
-                    .copied()
-                    .collect();
+                let its = one.hashes.iter().filter_map(|hash| by_hash.get(hash));
+                let its: Vec<Change> = its.flatten().copied().collect();
                 let step = judge::judge(one, &its, token, tip.finalized)?;
                 Some((&one.payment, step))
             })
@@ -259,12 +278,5 @@ impl Follower {
             Step::Finalize => return,
         }
         self.gateway.waiters.wake(&payment.id);
-    }
-
-    async fn report(&self) -> Result<(), LedgerError> {
-        let mut conn = self.gateway.ledger.read().await?;
-        let open = under_way::open_counts(&mut conn).await?;
-        self.gateway.metrics.open_payments(&open, clock::now());
-        Ok(())
     }
 }

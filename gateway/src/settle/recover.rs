@@ -1,11 +1,12 @@
 //! Driving what is under way to its end: sends again what the chain does not know, fails what is
 //! final and reverted, releases what was reserved and never signed.
 
-use std::time::Duration;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
+use tokio::sync::watch;
 use x402_schemas::{
     codes::{PaymentError, PaymentFailure},
     index::Tip,
@@ -13,7 +14,7 @@ use x402_schemas::{
 };
 use x402_service::{clock, logs::with_causes};
 
-use super::{RoundError, gas, overtaken};
+use super::{gas, overtaken};
 use crate::{
     chain::{ChainError, Known},
     gateway::Gateway,
@@ -26,6 +27,10 @@ use crate::{
     pay::{broadcast, replace},
 };
 
+/// How often what is under way is looked after.
+const RECOVER_EVERY: Duration = Duration::from_secs(3);
+/// Payments that become final in one round.
+const MAX_FINALIZED: u32 = 1_000;
 /// The most payments that are looked after in one round; the lowest nonces come first.
 const MAX_RECOVERED: u32 = 1_000;
 /// Questions to the chain that are open at once.
@@ -37,10 +42,40 @@ const RESERVED_TOO_LONG: SignedDuration = SignedDuration::from_mins(2);
 /// The longest that one round may take of the follower's time.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Looks after everything that is under way.
-pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), RoundError> {
+/// Looks after what is under way until the process stops, beside whoever settles: neither waits for the
+/// other.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    mut settled_to: watch::Receiver<Option<Tip>>,
+) -> Result<(), Infallible> {
+    let stop = gateway.stop.clone();
+    // What the index has settled meanwhile is not looked after.
+    tokio::select! {
+        _ = settled_to.changed() => (),
+        () = stop.cancelled() => (),
+    }
+    while !stop.is_cancelled() {
+        let tip = *settled_to.borrow();
+        if let Err(error) = recover(&gateway, tip).await {
+            tracing::warn!(
+                error = with_causes(&error),
+                "payments under way could not be looked after; trying again"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RECOVER_EVERY) => (),
+            () = stop.cancelled() => (),
+        }
+    }
+    Ok(())
+}
+
+/// Looks after everything that is under way. Up to this tip it was looked for in the index.
+async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), LedgerError> {
     release_unsigned(gateway, RESERVED_TOO_LONG).await?;
     expire_unapproved(gateway).await?;
+    finalize(gateway, tip).await?;
+    report(gateway).await?;
     let under_way = {
         let mut conn = gateway.ledger.read().await?;
         under_way::unsettled(&mut conn, MAX_RECOVERED).await?
@@ -61,12 +96,40 @@ pub(crate) async fn recover(gateway: &Gateway, tip: Option<Tip>) -> Result<(), R
     Ok(())
 }
 
+/// Stops watching payments whose blocks are final: no later commit can say anything of them.
+async fn finalize(gateway: &Gateway, tip: Option<Tip>) -> Result<(), LedgerError> {
+    let Some(tip) = tip else {
+        return Ok(());
+    };
+    let number = tip.finalized.min(tip.block_number);
+    let ids = {
+        let mut conn = gateway.ledger.read().await?;
+        under_way::final_by(&mut conn, number, MAX_FINALIZED).await?
+    };
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let now = clock::now();
+    let mut change = gateway.ledger.write().await?;
+    for id in ids {
+        transitions::finalize(&mut change, &id, now).await?;
+    }
+    Ok(change.commit().await?)
+}
+
+async fn report(gateway: &Gateway) -> Result<(), LedgerError> {
+    let mut conn = gateway.ledger.read().await?;
+    let open = under_way::open_counts(&mut conn).await?;
+    gateway.metrics.open_payments(&open, clock::now());
+    Ok(())
+}
+
 /// Fails every payment that has been reserved for `at_least` without being signed. Nothing was sent
 /// for it, and a signature that comes too late finds it failed.
 pub(crate) async fn release_unsigned(
     gateway: &Gateway,
     at_least: SignedDuration,
-) -> Result<usize, LedgerError> {
+) -> Result<(), LedgerError> {
     let now = clock::now();
     let since = now.saturating_sub(at_least).unwrap_or(now);
     let ids = {
@@ -74,7 +137,7 @@ pub(crate) async fn release_unsigned(
         under_way::reserved_before(&mut conn, since).await?
     };
     if ids.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let failure = Failure {
         code: PaymentError::Failed(PaymentFailure::WalletError),
@@ -95,7 +158,7 @@ pub(crate) async fn release_unsigned(
         gateway.metrics.failed(failure.code);
         gateway.waiters.wake(id);
     }
-    Ok(released.len())
+    Ok(())
 }
 
 /// Ends every payment that no owner has approved in time.

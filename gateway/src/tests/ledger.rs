@@ -1,3 +1,6 @@
+/// Finding payments by their transactions.
+mod watched;
+
 use alloy::primitives::{Bytes, U256};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -20,6 +23,7 @@ use crate::{
         transitions::{self, Replacement, Signed},
         under_way, workspaces,
     },
+    origin::Signer,
     policy::{
         Spent,
         tally::{Purchase, Tally},
@@ -77,6 +81,7 @@ async fn reserve(conn: &mut SqliteConnection, payment: &Payment) {
         agent_id: "ag".into(),
         invoice: payment.invoice.clone(),
         network: Network::DEVNET,
+        signer: Signer::Nobody,
         created_at: noon(),
         expires_at: noon(),
     };

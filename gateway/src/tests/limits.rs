@@ -262,7 +262,7 @@ async fn a_quote_is_decided_again_when_it_is_paid() {
 }
 
 #[tokio::test]
-async fn what_was_reserved_when_the_process_died_is_released_at_the_next_start() {
+async fn what_is_reserved_and_driven_by_nobody_is_released() {
     let house = House::new().await;
     let owner = house.workspace("100").await;
     let agent = house.agent(&owner, policy("1", "100", "100")).await;
@@ -271,6 +271,6 @@ async fn what_was_reserved_when_the_process_died_is_released_at_the_next_start()
     reserve(&house.gateway, &who, &text(&quote, "quoteId")).await;
     let released =
         crate::settle::recover::release_unsigned(&house.gateway, jiff::SignedDuration::ZERO).await;
-    assert_eq!(released.unwrap(), 1);
+    released.unwrap();
     assert_eq!(held_now(&house, &who).await.1, Amount::ZERO);
 }

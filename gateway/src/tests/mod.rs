@@ -13,7 +13,10 @@ mod ledger;
 mod limits;
 mod members;
 mod policies;
+mod pruning;
 mod rates;
+mod registration;
+mod restart;
 mod sessions;
 mod tenancy;
 mod webhooks;
@@ -42,6 +45,7 @@ use crate::{
     cipher::Cipher,
     directory::{FULL_LEASE, Followers},
     events::{news::News, stream::Streams},
+    gas_money::GasMoney,
     gateway::Gateway,
     idempotency::{ANSWERS, IdempotencyKey},
     key_uses::KeyUses,
@@ -120,6 +124,7 @@ impl House {
             stuck_after: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
+            gas_money: GasMoney::default(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
             news: News::default(),
@@ -249,7 +254,8 @@ fn text(body: &Value, field: &str) -> String {
 }
 
 fn policy(per_request: &str, daily: &str, monthly: &str) -> Value {
-    json!({"perRequest": per_request, "daily": daily, "monthly": monthly, "allowedProviders": ["*"]})
+    json!({"perRequest": per_request, "daily": daily, "monthly": monthly, "allowedProviders": ["*"],
+        "allowUnregistered": true})
 }
 
 fn quote_of(invoice_id: &str, amount: &str) -> Value {

@@ -12,6 +12,9 @@ pub(crate) mod node;
 /// `x402 wallet …`.
 pub(crate) mod wallet;
 
+/// `x402 wallet top-up`.
+mod top_up;
+
 /// `x402 workspace …`.
 pub(crate) mod workspace;
 

@@ -38,6 +38,12 @@ pub(crate) struct PolicyArgs {
     /// A host that it may not buy from. Repeat for more.
     #[arg(long = "deny-host")]
     denied_hosts: Vec<HostPattern>,
+    /// Pay hosts that no provider has registered, too.
+    #[arg(long)]
+    allow_unregistered: bool,
+    /// Pay invoices only that their provider has signed.
+    #[arg(long)]
+    require_signed_invoices: bool,
     /// A network that it may pay on; the gateway's own when absent. Repeat for more.
     #[arg(long = "network")]
     networks: Vec<Network>,
@@ -66,6 +72,8 @@ impl From<PolicyArgs> for Policy {
             denied_providers: args.denied_providers,
             allowed_hosts: given(args.allowed_hosts.len()).map(|()| args.allowed_hosts),
             denied_hosts: args.denied_hosts,
+            allow_unregistered: args.allow_unregistered,
+            require_signed_invoices: args.require_signed_invoices,
             networks: given(args.networks.len()).map(|()| args.networks),
             rolling: args.rolling,
             total: args.total,

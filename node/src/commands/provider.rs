@@ -1,10 +1,11 @@
-//! `x402 provider`: register providers with their payee addresses, rotate and revoke their keys.
+//! `x402 provider`: register providers with their payee addresses and hosts, rotate and revoke their keys.
 
 use alloy::primitives::Address;
 use clap::Subcommand;
 use x402_schemas::{
     address,
     api::owner::{CreateProvider, Payee},
+    host::ProviderHost,
 };
 
 use super::connection::{GraceArgs, OwnerArgs};
@@ -19,6 +20,9 @@ pub(crate) enum ProviderCommand {
         /// An address that it is paid at. Repeat for more.
         #[arg(long = "payee", required = true, value_parser = address::parse)]
         payees: Vec<Address>,
+        /// A host that it sells from, as `api.example.com`, `api.example.com:8443` or `*.example.com`. Repeat for more.
+        #[arg(long = "host")]
+        hosts: Vec<ProviderHost>,
         #[command(flatten)]
         owner: OwnerArgs,
     },
@@ -50,15 +54,15 @@ pub(crate) async fn run(command: ProviderCommand) -> anyhow::Result<()> {
         ProviderCommand::Create {
             name,
             payees,
+            hosts,
             owner,
         } => {
-            let payees = payees.into_iter().map(Payee).collect();
-            say_json(
-                &owner
-                    .connect()?
-                    .create_provider(&CreateProvider { name, payees })
-                    .await?,
-            )
+            let provider = CreateProvider {
+                name,
+                payees: payees.into_iter().map(Payee).collect(),
+                hosts,
+            };
+            say_json(&owner.connect()?.create_provider(&provider).await?)
         }
         ProviderCommand::List { owner } => say_json(&owner.connect()?.providers().await?),
         ProviderCommand::Rotate {

@@ -4,13 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use reqwest::Url;
 use secrecy::SecretString;
 use x402_schemas::{
     amount::Amount,
     api::owner::{AttachTreasury, RelayTransaction},
 };
 
-use super::connection::OwnerArgs;
+use super::{connection::OwnerArgs, top_up};
 use crate::{
     owner::Owner,
     terminal::{note, say, say_json},
@@ -38,6 +39,21 @@ pub(crate) enum WalletCommand {
     Approve {
         /// The allowance in MNEE; it replaces the one before.
         allowance: Amount,
+        #[command(flatten)]
+        keystore: KeystoreArgs,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Give the workspace's spender ether for gas: signed here, sent by the gateway.
+    TopUp {
+        /// How much, in ether.
+        ether: Amount,
+        /// The keystore to take it from; the treasury's when absent.
+        #[arg(long, requires = "rpc_url")]
+        from: Option<PathBuf>,
+        /// A chain endpoint to send it by, instead of the gateway.
+        #[arg(long)]
+        rpc_url: Option<Url>,
         #[command(flatten)]
         keystore: KeystoreArgs,
         #[command(flatten)]
@@ -108,6 +124,22 @@ pub(crate) async fn run(command: WalletCommand) -> anyhow::Result<()> {
             let sent = approve(&owner, &keystore.open()?, allowance).await?;
             note(format!("sent {sent}; waiting until the chain has it"));
             say_json(&approved(&owner, allowance).await?)
+        }
+        WalletCommand::TopUp {
+            ether,
+            from,
+            rpc_url,
+            mut keystore,
+            owner,
+        } => {
+            if let Some(from) = from {
+                keystore.keystore = from;
+            }
+            let owner = owner.connect()?;
+            let had = owner.treasury().await?.spender_gas_wei;
+            let sent = top_up::send(&owner, &keystore.open()?, ether, rpc_url).await?;
+            note(format!("sent {sent}; waiting until the chain has it"));
+            say_json(&top_up::arrived(&owner, &had).await?)
         }
         WalletCommand::Balance { owner } => say_json(&owner.connect()?.treasury().await?),
     }

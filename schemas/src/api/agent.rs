@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     address::checksummed,
     amount::Amount,
-    codes::{Denial, PaymentError},
+    codes::{Denial, PaymentError, PaymentFailure},
     invoice::{InvoiceId, Resource},
     network::Network,
     payment::PaymentStatus,
@@ -41,6 +41,9 @@ pub struct QuoteRequest {
     /// The method of that request; `GET` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// `X-402-Signature`, if the answer had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// 200 to `POST /quote`.
@@ -60,6 +63,9 @@ pub struct QuoteAllowed {
     /// Whether `POST /pay` will wait for an owner's approval.
     #[serde(default)]
     pub approval_required: bool,
+    /// What was in the way of paying when it was last looked at, such as `INSUFFICIENT_GAS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<PaymentFailure>,
 }
 
 /// What an agent may still spend.

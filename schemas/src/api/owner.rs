@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::confirmations::Confirmations;
-use crate::{address::checksummed, amount::Amount, network::Network, policy::Policy};
+use crate::{
+    address::checksummed, amount::Amount, host::ProviderHost, network::Network, policy::Policy,
+};
 
 /// `POST /workspaces`, by the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +157,11 @@ pub struct CreateProvider {
     /// The addresses that it is paid at, 1 to 20. An address belongs to one provider.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub payees: Vec<Payee>,
+    /// The hosts that it sells from, at most 20: `api.example.com`, `*.example.com`, with a port or at any. A host belongs
+    /// to one provider at a time, and is paid at its provider's payees only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["api.example.com"])))]
+    pub hosts: Vec<ProviderHost>,
 }
 
 /// An address that a provider is paid at.
@@ -185,6 +192,10 @@ pub struct ProviderView {
     /// The addresses that it is paid at.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub payees: Vec<Payee>,
+    /// The hosts that it sells from.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub hosts: Vec<ProviderHost>,
     /// How settled its payments must be before they verify.
     #[serde(default)]
     pub confirmations: Confirmations,
@@ -257,7 +268,7 @@ pub struct TreasuryView {
 }
 
 /// `POST /treasury/relay`: send a transaction that the treasury signed: an `approve` of the
-/// workspace's spender on the token, and nothing else.
+/// workspace's spender on the token, or ether for that spender, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

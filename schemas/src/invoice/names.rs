@@ -89,6 +89,24 @@ impl Resource {
         port.map_or(authority, |(host, _)| host)
     }
 
+    /// The URL's port, that of its scheme where it names none.
+    pub fn port(&self) -> u16 {
+        let after_method = self.0.split_once(' ').map_or("", |(_, url)| url);
+        let default = if after_method.starts_with("https://") {
+            443
+        } else {
+            80
+        };
+        let after_scheme = after_method.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = after_scheme
+            .split_once('/')
+            .map_or(after_scheme, |(authority, _)| authority);
+        authority
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
+            .unwrap_or(default)
+    }
+
     /// Accepts only the canonical text, so that equal resources are equal strings.
     fn check(text: &str) -> Result<(), InvoiceError> {
         let (method, url) = text.split_once(' ').ok_or(InvoiceError::Resource)?;
@@ -174,14 +192,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_resource_has_no_port() {
-        for (resource, host) in [
-            ("GET https://api.example.com/a/b", "api.example.com"),
-            ("POST http://127.0.0.1:8080/", "127.0.0.1"),
-            ("GET http://[::1]:8080/x:y", "[::1]"),
-            ("GET http://[::1]/", "[::1]"),
+    fn a_resource_has_a_host_and_a_port() {
+        for (resource, host, port) in [
+            ("GET https://api.example.com/a/b", "api.example.com", 443),
+            ("POST http://127.0.0.1:8080/", "127.0.0.1", 8_080),
+            ("GET http://[::1]:8080/x:y", "[::1]", 8_080),
+            ("GET http://[::1]/", "[::1]", 80),
+            ("GET http://a.io/x:443", "a.io", 80),
         ] {
-            assert_eq!(resource.parse::<Resource>().unwrap().host(), host);
+            let resource: Resource = resource.parse().unwrap();
+            assert_eq!((resource.host(), resource.port()), (host, port));
         }
     }
 

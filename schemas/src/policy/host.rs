@@ -8,7 +8,7 @@ use thiserror::Error;
 const MAX_HOST_LEN: usize = 253;
 
 /// A host, or every host below one. Never the whole Internet: that is the absence of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostPattern {
     host: String,
@@ -34,6 +34,27 @@ impl HostPattern {
         } else {
             host == self.host
         }
+    }
+
+    /// Whether some host is meant by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self.below, other.below) {
+            (false, _) => other.matches(&self.host),
+            (true, false) => self.matches(&other.host),
+            (true, true) => {
+                self.host == other.host || self.matches(&other.host) || other.matches(&self.host)
+            }
+        }
+    }
+
+    /// The host, or the one below which all are meant.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether every host below is meant, and not the host itself.
+    pub const fn is_below(&self) -> bool {
+        self.below
     }
 }
 

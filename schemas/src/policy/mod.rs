@@ -64,6 +64,13 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub denied_hosts: Vec<HostPattern>,
+    /// Whether payees may be paid whose host no provider has registered. A registered host is paid at its provider's
+    /// payees only, whatever this says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unregistered: bool,
+    /// Refuses invoices that their provider has not signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_signed_invoices: bool,
     /// Networks that may be paid on; the gateway's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>, example = json!(["mainnet"])))]
@@ -156,6 +163,8 @@ impl Policy {
             denied_providers: Vec::new(),
             allowed_hosts: None,
             denied_hosts: Vec::new(),
+            allow_unregistered: false,
+            require_signed_invoices: false,
             networks: None,
             rolling: Vec::new(),
             total: None,

@@ -27,6 +27,8 @@ pub struct PaymentRequired {
     pub network: Network,
     /// What is bought, in the provider's words.
     pub description: Option<String>,
+    /// The provider's signature over the invoice, for the gateway to check.
+    pub signature: Option<String>,
     /// The URL that asked, without query, fragment and credentials.
     pub provider_url: Url,
     /// The method of the request that asked.
@@ -91,6 +93,7 @@ impl PaymentRequired {
             return Err(HeaderError::Currency);
         }
         let description = optional(headers, header::DESCRIPTION)?.map(str::to_owned);
+        let signature = optional(headers, header::SIGNATURE)?.map(str::to_owned);
         let resource = Resource::of(method.as_str(), url).map_err(HeaderError::Resource)?;
         Ok(Self {
             invoice: Invoice {
@@ -101,6 +104,7 @@ impl PaymentRequired {
             },
             network,
             description,
+            signature,
             provider_url: public_part(url),
             method: method.clone(),
         })
@@ -116,6 +120,7 @@ impl PaymentRequired {
             description: self.description.clone(),
             provider_url: self.provider_url.clone(),
             method: Some(self.method.to_string()),
+            signature: self.signature.clone(),
         }
     }
 }
@@ -175,13 +180,14 @@ mod tests {
 
     use super::*;
 
-    const GOOD: [(&str, &str); 6] = [
+    const GOOD: [(&str, &str); 7] = [
         (header::INVOICE_ID, "inv_abc123xyz"),
         (header::AMOUNT, "0.05"),
         (header::PAY_TO, "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
         (header::NETWORK, "mainnet"),
         (header::DESCRIPTION, "AI Completion API"),
         (header::CURRENCY, "MNEE"),
+        (header::SIGNATURE, "0011223344556677.AAAA"),
     ];
 
     fn good() -> HeaderMap {
@@ -218,6 +224,7 @@ mod tests {
         );
         assert_eq!(required.network, Network::MAINNET);
         assert_eq!(required.description.as_deref(), Some("AI Completion API"));
+        assert_eq!(required.signature.as_deref(), Some(GOOD[6].1));
     }
 
     #[test]
@@ -228,6 +235,7 @@ mod tests {
             "https://api.example.com/report"
         );
         assert_eq!(request.method.as_deref(), Some("POST"));
+        assert_eq!(request.signature.as_deref(), Some(GOOD[6].1));
     }
 
     #[test]
@@ -327,7 +335,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_header_panics_the_reader(name in 0..6_usize, value in proptest::collection::vec(0_u8.., 0..200)) {
+        fn no_header_panics_the_reader(name in 0..7_usize, value in proptest::collection::vec(0_u8.., 0..200)) {
             let mut headers = good();
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 headers.insert(GOOD[name].0, value);

@@ -200,8 +200,12 @@ impl Inner {
             tracing::error!("no invoice can be issued: the system gives no random bytes");
             return TurnedAway::Unavailable;
         };
+        let hash = self
+            .domain
+            .hash(&invoice_id, terms.pay_to, terms.price, &terms.resource);
         TurnedAway::Pay(Box::new(Demand {
             refusal,
+            signature: self.signer.sign(hash),
             invoice_id,
             expires_at,
             terms: terms.clone(),

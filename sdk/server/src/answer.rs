@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use x402_schemas::{
     codes::Refusal,
-    invoice::{CURRENCY, InvoiceId, header},
+    invoice::{CURRENCY, InvoiceId, InvoiceSignature, header},
 };
 
 use crate::invoice::Terms;
@@ -41,6 +41,7 @@ pub(crate) enum TurnedAway {
 pub(crate) struct Demand {
     pub(crate) refusal: Option<Refusal>,
     pub(crate) invoice_id: InvoiceId,
+    pub(crate) signature: InvoiceSignature,
     pub(crate) expires_at: u64,
     pub(crate) terms: Terms,
     pub(crate) description: HeaderValue,
@@ -123,6 +124,7 @@ fn payment_required<B: From<Bytes>>(demand: &Demand) -> Response<B> {
     insert(headers, header::PAY_TO, &pay_to);
     insert(headers, header::NETWORK, &network);
     insert(headers, header::CURRENCY, CURRENCY);
+    insert(headers, header::SIGNATURE, &demand.signature.to_string());
     headers.insert(header::DESCRIPTION, demand.description.clone());
     response
 }

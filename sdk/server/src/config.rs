@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, address};
 use secrecy::SecretString;
 use thiserror::Error;
 use url::Url;
@@ -25,6 +25,9 @@ pub const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_mins(5);
 /// The least time between two readings of the gateway's public keys.
 pub const DEFAULT_KEYS_MIN_REFETCH: Duration = Duration::from_secs(10);
 
+/// MNEE on mainnet.
+pub const MNEE: Address = address!("8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF");
+
 /// The longest description, in bytes.
 pub const MAX_DESCRIPTION_LEN: usize = 200;
 
@@ -34,7 +37,7 @@ pub struct ServerConfig {
     /// The verifier, or the gateway in front of it: https, or http on this machine only.
     pub verifier_url: Url,
     /// The provider's key, `x402_provider_…`. Sent to the verifier and nowhere else; a key derived
-    /// from it signs invoices, so rotating it ends those that are open.
+    /// from it makes and signs invoices, so rotating it ends those that are open.
     pub api_key: SecretString,
     /// The key before the last rotation. Only invoices that it signed are still recognised by it.
     pub previous_api_key: Option<SecretString>,
@@ -42,6 +45,8 @@ pub struct ServerConfig {
     pub pay_to: Address,
     /// On which network.
     pub network: Network,
+    /// In which token; MNEE unless the network is a test's. Signatures over invoices name it.
+    pub token: Address,
     /// Scheme, host and path prefix that agents use for this API, whatever proxies do in between.
     pub public_url: Url,
     /// How long an invoice asks to be paid. One that was paid is redeemed for as long as its proof
@@ -93,6 +98,7 @@ impl ServerConfig {
             previous_api_key: None,
             pay_to,
             network,
+            token: MNEE,
             public_url,
             invoice_ttl: DEFAULT_INVOICE_TTL,
             min_confirmations: 1,
@@ -139,8 +145,8 @@ pub enum ConfigError {
     /// The verifier's URL would show the key, or is none.
     #[error("the verifier's URL cannot be used")]
     VerifierUrl(#[source] BaseUrlError),
-    /// The key has characters that no header can carry.
-    #[error("the API key is empty or has characters outside ASCII; copy it again")]
+    /// The key is none that a gateway gives to providers.
+    #[error("the API key is not x402_provider_… as it was shown; copy it again")]
     ApiKey,
     /// Paying it would destroy the money.
     #[error("pay_to is the zero address; set the address that is to be paid")]

@@ -48,7 +48,7 @@ mod clock;
 pub mod payment;
 
 pub use alloy_primitives::{Address, B256};
-pub use config::{ConfigError, ConfirmationHook, OfflineConfig, ServerConfig};
+pub use config::{ConfigError, ConfirmationHook, MNEE, OfflineConfig, ServerConfig};
 pub use confirm::{Confirmation, Outcome};
 pub use layer::{PaidLayer, PaidService};
 pub use paid_api::PaidApi;

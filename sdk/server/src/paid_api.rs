@@ -4,8 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use http::HeaderValue;
+use secrecy::ExposeSecret;
 use url::Url;
-use x402_schemas::{amount::Amount, api::base_url::BaseUrl, network::Network};
+use x402_schemas::{
+    amount::Amount,
+    api::base_url::BaseUrl,
+    invoice::{InvoiceDomain, InvoiceSigner},
+    network::Network,
+};
 
 use crate::{
     admission::Offer,
@@ -27,6 +33,8 @@ pub struct PaidApi {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) keys: InvoiceKeys,
+    pub(crate) signer: InvoiceSigner,
+    pub(crate) domain: InvoiceDomain,
     pub(crate) verifier: Verifier,
     pub(crate) attempts: Attempts,
     pub(crate) pay_to: Address,
@@ -42,6 +50,8 @@ impl PaidApi {
     pub fn new(config: ServerConfig) -> Result<Self, ConfigError> {
         let base = BaseUrl::try_from(config.verifier_url).map_err(ConfigError::VerifierUrl)?;
         let verifier = Verifier::new(&base, &config.api_key, config.verifier_timeout)?;
+        let signer = InvoiceSigner::of_api_key(config.api_key.expose_secret())
+            .map_err(|_| ConfigError::ApiKey)?;
         if config.pay_to.is_zero() {
             return Err(ConfigError::PayTo);
         }
@@ -53,6 +63,8 @@ impl PaidApi {
         }
         Ok(Self {
             inner: Arc::new(Inner {
+                signer,
+                domain: InvoiceDomain::new(config.network, config.token),
                 keys: InvoiceKeys::new(&config.api_key, config.previous_api_key.as_ref()),
                 verifier,
                 attempts: Attempts::new(),

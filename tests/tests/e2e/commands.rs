@@ -66,14 +66,9 @@ fn an_owner_sets_everything_up_from_the_command_line_and_an_agent_pays() {
         let treasury = json(&x402(&["wallet", "attach"], &owner));
         let ether = alloy::primitives::U256::from(10_u64.pow(18));
         world.token.fund_gas(address, ether).await.unwrap();
-        world
-            .token
-            .fund_gas(
-                treasury["spender"].as_str().unwrap().parse().unwrap(),
-                ether,
-            )
-            .await
-            .unwrap();
+        assert_eq!(treasury["spenderGasWei"], "0");
+        let topped_up = json(&x402(&["wallet", "top-up", "0.5"], &owner));
+        assert_eq!(topped_up["spenderGasWei"], "500000000000000000");
         world.token.mint(address, amount("20")).await.unwrap();
         let approved = json(&x402(&["wallet", "approve", "10"], &owner));
         assert_eq!(

@@ -194,6 +194,50 @@ fn a_kill_at_any_step_of_a_payment_loses_nothing_and_pays_once() {
 }
 
 #[test]
+fn what_was_reserved_before_a_kill_is_driven_on_by_the_restart() {
+    run(async {
+        let world = World::new(EXE).await;
+        world
+            .set_policy(|policy| policy.approval_above = Some(amount("0.05")))
+            .await;
+        world.stop().await;
+        let payments_url = world.gateway().join("payments?limit=100").unwrap();
+        let all_settled = async |count: usize| {
+            let (_, body) = raw::get(payments_url.as_str(), Some(secret(&world.owner))).await;
+            let payments = body.as_array().unwrap();
+            payments.len() == count && payments.iter().all(|one| one["status"] == "settled")
+        };
+        let mut node = start_to_die(&world, "reserved=return").await;
+        start_payment(&world, 0).await;
+        died(&mut node, "reserved").await;
+        // Nobody asks for it again.
+        let mut node = start_to_die(&world, "approved=return").await;
+        eventually("it settles", async || all_settled(1).await).await;
+
+        let (_, quote) = world.quote("inv_dear", json!({ "amount": "0.06" })).await;
+        let (_, waits) = world.pay(quote["quoteId"].as_str().unwrap()).await;
+        let id = waits["paymentId"].as_str().unwrap();
+        drop(world.owner.approve(id).await);
+        died(&mut node, "approved").await;
+        let mut node = start(&world).await;
+        eventually("the approved one settles, too", async || {
+            all_settled(2).await
+        })
+        .await;
+        assert_eq!(world.balance(world.pay_to).await, amount("0.11"));
+        ledger::assert_adds_up(&world, EXE);
+        node.kill();
+    });
+}
+
+async fn died(node: &mut Process, point: &str) {
+    eventually(&format!("it dies at {point}"), async || {
+        node.0.try_wait().unwrap().is_some()
+    })
+    .await;
+}
+
+#[test]
 fn a_claim_that_was_answered_outlives_a_kill() {
     run(async {
         let world = World::new(EXE).await;

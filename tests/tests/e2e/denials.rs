@@ -79,6 +79,15 @@ fn each_rule_of_the_policy_denies_by_its_code() {
         world
             .set_policy(|policy| policy.allowed_providers = vec![AllowedProvider::Anyone])
             .await;
+        assert_denied(
+            &world.quote("inv_h", json!({ "payTo": stranger })).await,
+            "RECIPIENT_NOT_REGISTERED",
+        );
+        let elsewhere = json!({ "providerUrl": "https://nobody.example.com/" });
+        assert_denied(
+            &world.quote("inv_i", elsewhere).await,
+            "RECIPIENT_NOT_REGISTERED",
+        );
         let monthly_budget = amount("0.049999999999999999");
         world
             .owner
@@ -200,6 +209,30 @@ fn a_revoked_allowance_is_refused_before_signing() {
         let world = World::new(EXE).await;
         world.approve(&world.owner, &world.treasury, "0").await;
         assert_pay_fails(&world, "INSUFFICIENT_ALLOWANCE").await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_spender_without_gas_money_is_refused_before_signing_and_warned_of() {
+    run(async {
+        let world = World::new(EXE).await;
+        let spender = world.owner.workspace().await.unwrap().spender;
+        let wei = alloy::primitives::U256::from(1_000_000_u64);
+        world.token.fund_gas(spender, wei).await.unwrap();
+        assert_pay_fails(&world, "INSUFFICIENT_GAS").await;
+        eventually("quotes warn", async || {
+            let (_, quote) = world.quote("inv_warned", json!({})).await;
+            quote["warnings"] == json!(["INSUFFICIENT_GAS"])
+        })
+        .await;
+        let metrics = format!("http://{}/metrics", world.stack.admin);
+        let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+        assert!(
+            metrics.contains("x402_gateway_spenders_without_gas 1\n"),
+            "{metrics}"
+        );
+        assert!(metrics.contains("x402_gateway_lowest_spender_balance_ether 0.000000000001\n"));
         world.stop().await;
     });
 }

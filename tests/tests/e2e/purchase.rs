@@ -13,6 +13,26 @@ use x402_tests::{
 use crate::EXE;
 
 #[test]
+fn an_agent_that_pays_signed_invoices_only_buys_from_the_server_sdk() {
+    run(async {
+        let world = World::new(EXE).await;
+        let api = PaidApi::start(&world, "0.05").await;
+        world
+            .set_policy(|policy| policy.require_signed_invoices = true)
+            .await;
+        let bought = api.buy(&world, "report").await.unwrap();
+        assert_eq!(bought.response.status(), 200);
+        // By itself a quote for the same provider carries no signature.
+        let (status, denied) = world.quote("inv_1", json!({})).await;
+        assert_eq!(
+            (status.as_u16(), denied["reason"].as_str()),
+            (403, Some("INVOICE_NOT_SIGNED"))
+        );
+        world.stop().await;
+    });
+}
+
+#[test]
 fn an_agent_buys_and_the_row_is_in_clickhouse() {
     run(async {
         let world = World::new(EXE).await;

@@ -165,6 +165,7 @@ fn no_provider_verifies_anothers_proofs() {
             .create_provider(&CreateProvider {
                 name: "other".into(),
                 payees,
+                hosts: Vec::new(),
             })
             .await
             .unwrap();

@@ -204,11 +204,21 @@ fn no_tenant_reads_or_spends_anothers_anything() {
             other
                 .create_provider(&CreateProvider {
                     name: "thief".into(),
-                    payees
+                    payees,
+                    hosts: Vec::new(),
                 })
                 .await
                 .is_err(),
             "a payee of another provider"
+        );
+        let squatter = CreateProvider {
+            name: "squatter".into(),
+            payees: vec![Payee(alloy::primitives::Address::repeat_byte(0x33))],
+            hosts: vec![x402_tests::world::HOST.parse().unwrap()],
+        };
+        assert!(
+            other.create_provider(&squatter).await.is_err(),
+            "a host of another provider"
         );
         assert_eq!(other.agents().await.unwrap().len(), 1);
         assert_eq!(other.providers().await.unwrap().len(), 0);

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use x402_schemas::amount::Amount;
 
 use super::CheckReport;
-use crate::ledger::{LedgerError, columns, held::Span, payments::Payment};
+use crate::ledger::{LedgerError, columns, held::Span, payments::Payment, prune};
 
 /// Sums by (holder, span, period).
 #[derive(Debug, Default)]
@@ -39,9 +39,17 @@ impl Sums {
         let rows: Vec<(String, String, String, String)> = sqlx::query_as(
             "SELECT holder, span, period, amount FROM held ORDER BY holder, span, period",
         )
-        .fetch_all(conn)
+        .fetch_all(&mut *conn)
         .await?;
+        // Of hours that were pruned nothing can be said any more.
+        let pruned = prune::hours_pruned_before(conn).await?;
+        let is_pruned = |span: &str, period: &str| {
+            span == Span::Hour.as_str() && pruned.as_deref().is_some_and(|before| period < before)
+        };
         for (holder, span, period, amount) in rows {
+            if is_pruned(&span, &period) {
+                continue;
+            }
             let known = Span::ALL.into_iter().find(|known| known.as_str() == span);
             let sum = known
                 .and_then(|span| {
@@ -57,7 +65,10 @@ impl Sums {
                 ));
             }
         }
-        let mut missing: Vec<_> = self.0.into_iter().collect();
+        let unseen = self.0.into_iter();
+        let mut missing: Vec<_> = unseen
+            .filter(|((_, span, period), _)| !is_pruned(span, period))
+            .collect();
         missing.sort();
         for ((holder, span, period), sum) in missing {
             report.differs(format!(

@@ -1,6 +1,7 @@
 use alloy::primitives::{U256, address};
 
 use super::*;
+use crate::chain::At;
 
 const TREASURY: Address = address!("00000000000000000000000000000000000000bb");
 
@@ -12,15 +13,21 @@ fn wei(count: u64) -> Amount {
     Amount::from_base_units(U256::from(count))
 }
 
-fn state() -> State {
-    State {
+/// The most that a payment of the tests may bid for one gas.
+const CEILING: u128 = 30;
+
+fn state() -> Around {
+    Around {
+        at: At {
+            number: 7,
+            base_fee: 10,
+        },
         paused: false,
         blocked: None,
         balance: mnee("1"),
         allowance: mnee("1"),
         gas_wei: wei(10_000_000),
         mined: 0,
-        base_fee: 10,
         fees: Fees {
             max_fee_per_gas: 20,
             max_priority_fee_per_gas: 1,
@@ -36,10 +43,16 @@ fn reverts(selector: Option<[u8; 4]>) -> Simulation {
     }
 }
 
-fn outcome(change: impl FnOnce(&mut State, &mut InFlight)) -> Result<Gas, PaymentFailure> {
+fn outcome(change: impl FnOnce(&mut Around, &mut InFlight)) -> Result<Gas, PaymentFailure> {
     let (mut state, mut in_flight) = (state(), InFlight::default());
     change(&mut state, &mut in_flight);
-    judge(&state, mnee("0.5"), in_flight).map_err(|failure| match failure.code {
+    let observed = Observed {
+        workspace_number: 1,
+        treasury: TREASURY,
+        ceiling_wei: CEILING,
+        around: state,
+    };
+    judge(&observed, mnee("0.5"), in_flight).map_err(|failure| match failure.code {
         PaymentError::Failed(code) => code,
         PaymentError::Denied(denial) => panic!("{denial}"),
     })
@@ -53,8 +66,14 @@ fn a_payment_that_would_go_through_gets_a_quarter_more_gas_than_it_takes() {
 }
 
 #[test]
+fn gas_money_for_the_ceiling_beside_what_is_in_flight_is_enough() {
+    let gas = outcome(|_, in_flight| in_flight.gas_wei = wei(7_000_000));
+    assert_eq!(gas.unwrap().most_wei, wei(2_000_000));
+}
+
+#[test]
 fn each_obstacle_has_its_own_code() {
-    type Change = fn(&mut State, &mut InFlight);
+    type Change = fn(&mut Around, &mut InFlight);
     let cases: [(PaymentFailure, Change); 14] = [
         (PaymentFailure::TokenPaused, |state, _| state.paused = true),
         (PaymentFailure::AccountBlocked, |state, _| {
@@ -73,13 +92,16 @@ fn each_obstacle_has_its_own_code() {
             state.balance = mnee("100");
             in_flight.amount = mnee("0.6");
         }),
+        (PaymentFailure::InsufficientGas, |state, _| {
+            // Enough at what it bids now, and not at the ceiling.
+            state.gas_wei = wei(2_999_999);
+        }),
+        (PaymentFailure::InsufficientGas, |_, in_flight| {
+            in_flight.gas_wei = wei(7_000_001);
+        }),
         (PaymentFailure::WalletError, |state, _| {
-            state.gas_wei = wei(1_999_999);
+            state.at.base_fee = 21
         }),
-        (PaymentFailure::WalletError, |_, in_flight| {
-            in_flight.gas_wei = wei(8_000_001);
-        }),
-        (PaymentFailure::WalletError, |state, _| state.base_fee = 21),
         (PaymentFailure::WalletError, |state, _| {
             state.simulation = Simulation::Succeeds { gas: 300_000 };
         }),

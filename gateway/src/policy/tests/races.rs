@@ -184,7 +184,7 @@ proptest! {
             };
             let ask = Ask {
                 pay_to: payee_number(step.payee), amount: units(step.amount), resource: &resource,
-                network: Network::DEVNET, at, known: Known::No, approved: false,
+                network: Network::DEVNET, at, origin: ORIGIN, known: Known::No, approved: false,
             };
             let mut reasons = broken(&policy, &counted, at, step, true);
             reasons.extend(workspace.iter().flat_map(|policy| broken(policy, &counted, at, step, false)));

@@ -23,6 +23,7 @@ fn past(number: i64, agent: &str, was: Was) -> Past {
             resource: report(),
         },
         network: Network::DEVNET,
+        origin: ORIGIN,
         at: noon()
             .saturating_add(SignedDuration::from_mins(number))
             .unwrap(),
@@ -136,6 +137,36 @@ fn what_is_older_than_the_replay_counts_and_is_not_judged() {
     assert_eq!(said(&drafted, &all), [None, Some(Denial::AgentDailyLimit)]);
     drafted.agents.insert("ag_1".into(), (None, mnee("1.01")));
     assert_eq!(said(&drafted, &all), [Some(Denial::AgentBudgetExceeded); 2]);
+}
+
+#[test]
+fn a_draft_judges_by_where_each_invoice_came_from() {
+    let signed_only = Policy {
+        require_signed_invoices: true,
+        ..policy()
+    };
+    let from = |number, registration, signature| Past {
+        origin: Origin {
+            registration,
+            signature,
+        },
+        ..past(number, "ag_1", Was::Paid)
+    };
+    let past = [
+        from(0, Registration::Payee, Signature::Valid),
+        from(1, Registration::Payee, Signature::Absent),
+        from(2, Registration::AnotherPayee, Signature::Valid),
+        from(3, Registration::None, Signature::Absent),
+    ];
+    assert_eq!(
+        said(&drafted(Some("ag_1"), &signed_only), &past),
+        [
+            None,
+            Some(Denial::InvoiceNotSigned),
+            Some(Denial::RecipientNotRegistered),
+            Some(Denial::RecipientNotRegistered),
+        ]
+    );
 }
 
 #[test]

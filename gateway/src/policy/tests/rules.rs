@@ -16,6 +16,7 @@ struct Case {
     amount: Amount,
     resource: Resource,
     network: Network,
+    origin: Origin,
     known: Known,
     approved: bool,
 }
@@ -34,6 +35,7 @@ impl Case {
             amount: mnee("0.05"),
             resource: report(),
             network: Network::DEVNET,
+            origin: ORIGIN,
             known: Known::No,
             approved: false,
         }
@@ -68,6 +70,7 @@ impl Case {
             resource: &self.resource,
             network: self.network,
             at: noon(),
+            origin: self.origin,
             known: self.known,
             approved: self.approved,
         };
@@ -117,7 +120,7 @@ fn an_allowed_payment_says_what_is_left_after_it() {
 }
 
 /// Each thing that refuses, alone, in the order in which it is reported.
-const OBSTACLES: [(Denial, Change); 29] = [
+const OBSTACLES: [(Denial, Change); 34] = [
     (Denial::AgentDisabled, |case| case.agent = None),
     (Denial::AgentPaused, |case| case.agent_paused = true),
     (Denial::WorkspacePaused, |case| case.workspace_paused = true),
@@ -144,6 +147,28 @@ const OBSTACLES: [(Denial, Change); 29] = [
     }),
     (Denial::ProviderNotAllowed, |case| {
         case.workspace().denied_hosts = vec!["*.example.com".parse().unwrap()];
+    }),
+    (Denial::RecipientNotRegistered, |case| {
+        case.origin.registration = Registration::AnotherPayee;
+        // Nothing that a policy says makes up for that.
+        case.agent().allow_unregistered = true;
+        case.workspace().allow_unregistered = true;
+    }),
+    (Denial::RecipientNotRegistered, |case| {
+        case.origin.registration = Registration::None;
+        case.agent().allow_unregistered = false;
+        case.workspace().allow_unregistered = true;
+    }),
+    (Denial::RecipientNotRegistered, |case| {
+        case.origin.registration = Registration::None;
+        case.agent().allow_unregistered = true;
+        case.workspace().allow_unregistered = false;
+    }),
+    (Denial::InvoiceSignatureInvalid, |case| {
+        case.origin.signature = Signature::Invalid;
+    }),
+    (Denial::InvoiceNotSigned, |case| {
+        case.workspace().require_signed_invoices = true;
     }),
     (Denial::NetworkNotAllowed, |case| {
         case.network = Network::MAINNET;
@@ -244,7 +269,7 @@ fn the_first_rule_that_refuses_is_reported() {
 
 #[test]
 fn what_is_just_within_a_rule_is_allowed() {
-    let within: [Change; 9] = [
+    let within: [Change; 11] = [
         |case| {
             case.amount = mnee("0.10");
             case.agent_spent.day = mnee("4.90");
@@ -271,6 +296,15 @@ fn what_is_just_within_a_rule_is_allowed() {
             case.agent_spent.same_purchase = Some("2026-11-22T11:59:00Z".parse().unwrap());
         },
         |case| case.workspace = None,
+        |case| {
+            case.origin.registration = Registration::None;
+            case.agent().allow_unregistered = true;
+            case.workspace().allow_unregistered = true;
+        },
+        |case| {
+            case.agent().require_signed_invoices = true;
+            case.origin.signature = Signature::Valid;
+        },
     ];
     for (number, change) in within.into_iter().enumerate() {
         assert!(outcome(change).is_ok(), "number {number}");

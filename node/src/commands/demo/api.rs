@@ -49,19 +49,15 @@ pub(super) async fn start(
     verifier: Url,
     provider_key: &str,
     pay_to: Address,
-    network: Network,
+    (network, token): (Network, Address),
     tasks: &Tasks,
 ) -> anyhow::Result<Url> {
     let (listener, address) = serve::bind(listen).await?;
     let url: Url = url_of(address).parse()?;
     let key = SecretString::from(provider_key.to_owned());
-    let api = PaidApi::new(ServerConfig::new(
-        verifier,
-        key,
-        pay_to,
-        network,
-        url.clone(),
-    ))?;
+    let mut config = ServerConfig::new(verifier, key, pay_to, network, url.clone());
+    config.token = token;
+    let api = PaidApi::new(config)?;
     let [weather, report, summary] = ENDPOINTS;
     let routes = Router::new()
         .route(

@@ -143,7 +143,7 @@ async fn perform(
         verifier.clone(),
         &cast.provider_key,
         cast.pay_to,
-        stack.network,
+        (stack.network, token.address),
         tasks,
     )
     .await?;

@@ -29,6 +29,8 @@ use crate::{commands::wallet, local::token::LocalToken, owner::Owner, wallet::Wa
 
 /// Gas money for the treasury and the workspace's spender: one ether each, far more than the demo burns.
 const GAS_WEI: u128 = 1_000_000_000_000_000_000;
+/// Where the demo's API is, at whatever port.
+const API_HOST: &str = "127.0.0.1";
 /// Protects keys that hold money of the local chain only.
 const PASSPHRASE: &str = "for the local demo only";
 
@@ -113,6 +115,7 @@ impl Cast {
             .create_provider(&CreateProvider {
                 name: "demo API".into(),
                 payees: vec![Payee(pay_to)],
+                hosts: vec![API_HOST.parse()?],
             })
             .await?;
         let policy = Policy::new(

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::http::Method;
 use x402_agent::PaymentRequired;
-use x402_server::{Address, ConfigError, Network, PaidApi, SecretString};
+use x402_schemas::invoice::{InvoiceSignature, InvoiceSigner};
+use x402_server::{Address, ConfigError, MNEE, Network, PaidApi, SecretString};
 
-use crate::stand_in::{PRICE, PUBLIC_URL, Verifier, config, paid_api, request, send};
+use crate::stand_in::{KEY, PRICE, PUBLIC_URL, Verifier, config, paid_api, request, send};
 
 #[tokio::test]
 async fn a_request_without_a_proof_is_told_the_price_in_headers_and_body() {
@@ -51,6 +52,12 @@ async fn the_agents_client_reads_what_the_layer_writes() {
     assert_eq!(required.invoice.pay_to, Address::repeat_byte(1));
     assert_eq!(required.network, Network::DEVNET);
     assert_eq!(required.description.as_deref(), Some("A report"));
+    // Signed with what the gateway can check, over what the headers say.
+    let signature: InvoiceSignature = required.signature.unwrap().parse().unwrap();
+    let hash = required.invoice.hash(required.network, MNEE);
+    let key = InvoiceSigner::of_api_key(KEY).unwrap().public_key();
+    assert_eq!(signature.key_id(), "0011223344556677");
+    assert!(signature.is_of(key, hash));
 }
 
 #[tokio::test]
