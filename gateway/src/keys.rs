@@ -32,6 +32,9 @@ use crate::{
     principal::Member,
 };
 
+/// The most keys of one holder that are valid at once.
+const MAX_VALID: i64 = 8;
+
 /// Valid keys of the workspace, oldest first. An owner sees the members' too, an admin those of agents and providers.
 #[utoipa::path(get, path = "/keys", tag = "owner",
     responses(
@@ -123,15 +126,35 @@ async fn keep_an_owners_key(
     ))
 }
 
-/// When the keys of before end, if they are replaced now.
-pub(crate) fn end_of_grace(request: RotateKey, now: Timestamp) -> Result<Timestamp, Problem> {
+/// Makes a key in the place of those that a holder has, which end now or after the grace.
+pub(crate) async fn replace(
+    gateway: &Gateway,
+    change: &mut SqliteConnection,
+    workspace_id: &str,
+    holder: Holder<'_>,
+    kind: KeyKind,
+    request: RotateKey,
+    now: Timestamp,
+) -> Result<ApiKey, Problem> {
     if request.grace_seconds > MAX_GRACE_SECONDS {
         return Err(Problem::invalid(format!(
             "graceSeconds is at most {MAX_GRACE_SECONDS}"
         )));
     }
     let grace = SignedDuration::from_secs(i64::from(request.grace_seconds));
-    Ok(now.saturating_add(grace).unwrap_or(now))
+    let end = now.saturating_add(grace).unwrap_or(now);
+    api_keys::end(change, holder, end).await?;
+    // Every verifier has each valid key of every provider in memory.
+    if api_keys::count_valid(change, holder, now).await? >= MAX_VALID {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "TOO_MANY",
+            format!(
+                "at most {MAX_VALID} keys of one holder are valid at once; rotate without a grace, or revoke some"
+            ),
+        ));
+    }
+    Ok(issue(gateway, change, workspace_id, holder, kind, now).await?)
 }
 
 /// Makes a key and remembers its hash. The key itself is to be shown now or never.

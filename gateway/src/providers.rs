@@ -11,8 +11,6 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use x402_schemas::api::{
     ErrorBody,
     confirmations::{Confirmations, MAX_CONFIRMATIONS},
@@ -20,7 +18,7 @@ use x402_schemas::api::{
     owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
 };
 use x402_service::{
-    api_key::{ApiKey, KeyKind, random_id},
+    api_key::{KeyKind, random_id},
     clock,
     json::{OptionalJson, StrictJson},
     problem::Problem,
@@ -87,14 +85,9 @@ pub(crate) async fn create(
             ));
         }
     }
-    let key = new_key(
-        &gateway,
-        &mut change,
-        &member.workspace_id,
-        &provider_id,
-        now,
-    )
-    .await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Provider(&provider_id));
+    let kind = KeyKind::Provider;
+    let key = keys::issue(&gateway, &mut change, workspace_id, holder, kind, now).await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id,
@@ -178,7 +171,7 @@ pub(crate) async fn set_confirmations(
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
-        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
@@ -189,7 +182,6 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let attempt = key.attempt(&member.id, "POST /providers/rotate", &(&id, request), now)?;
-    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
@@ -198,8 +190,18 @@ pub(crate) async fn rotate(
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
     }
-    api_keys::end(&mut change, Holder::Provider(&id), end).await?;
-    let key = new_key(&gateway, &mut change, &member.workspace_id, &id, now).await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Provider(&id));
+    let kind = KeyKind::Provider;
+    let key = keys::replace(
+        &gateway,
+        &mut change,
+        workspace_id,
+        holder,
+        kind,
+        request,
+        now,
+    )
+    .await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id: id,
@@ -242,25 +244,6 @@ pub(crate) async fn revoke(
     Ok(Json(Revoked {
         revoked_at: recorded.flatten().unwrap_or(now),
     }))
-}
-
-async fn new_key(
-    gateway: &Gateway,
-    change: &mut SqliteConnection,
-    workspace_id: &str,
-    provider_id: &str,
-    now: Timestamp,
-) -> Result<ApiKey, LedgerError> {
-    let holder = Holder::Provider(provider_id);
-    keys::issue(
-        gateway,
-        change,
-        workspace_id,
-        holder,
-        KeyKind::Provider,
-        now,
-    )
-    .await
 }
 
 fn check_payees(payees: &[Payee]) -> Result<(), Problem> {
