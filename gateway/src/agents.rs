@@ -19,7 +19,7 @@ use x402_schemas::{
     policy::Policy,
 };
 use x402_service::{
-    api_key::{ApiKey, KeyKind, random_id},
+    api_key::{KeyKind, random_id},
     clock,
     json::{OptionalJson, StrictJson},
     problem::Problem,
@@ -84,7 +84,9 @@ pub(crate) async fn create(
         now,
     )
     .await?;
-    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent_id, now).await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Agent(&agent_id));
+    let kind = KeyKind::Agent;
+    let key = keys::issue(&gateway, &mut change, workspace_id, holder, kind, now).await?;
     let created = AgentCreated {
         agent_id,
         api_key: key.expose(),
@@ -197,7 +199,7 @@ async fn set_paused(
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
-        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
@@ -208,14 +210,23 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let attempt = key.attempt(&member.id, "POST /agents/rotate", &(&id, request), now)?;
-    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
     }
     let agent = standing(&mut change, &member.workspace_id, &id).await?;
-    api_keys::end(&mut change, Holder::Agent(&agent.id), end).await?;
-    let key = new_key(&gateway, &mut change, &member.workspace_id, &agent.id, now).await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Agent(&agent.id));
+    let kind = KeyKind::Agent;
+    let key = keys::replace(
+        &gateway,
+        &mut change,
+        workspace_id,
+        holder,
+        kind,
+        request,
+        now,
+    )
+    .await?;
     let created = AgentCreated {
         agent_id: agent.id,
         api_key: key.expose(),
@@ -264,17 +275,6 @@ async fn standing(
         .await?
         .filter(|agent| agent.revoked_at.is_none())
         .ok_or_else(|| Problem::not_found("agent"))
-}
-
-async fn new_key(
-    gateway: &Gateway,
-    change: &mut SqliteConnection,
-    workspace_id: &str,
-    agent_id: &str,
-    now: Timestamp,
-) -> Result<ApiKey, LedgerError> {
-    let holder = Holder::Agent(agent_id);
-    keys::issue(gateway, change, workspace_id, holder, KeyKind::Agent, now).await
 }
 
 async fn view(

@@ -9,11 +9,14 @@ use axum::{
 };
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
-use x402_schemas::api::{
-    ErrorBody,
-    keys::{KeyView, MAX_GRACE_SECONDS, RotateKey},
-    members::Role,
-    owner::Revoked,
+use x402_schemas::{
+    api::{
+        ErrorBody,
+        keys::{KeyView, MAX_GRACE_SECONDS, RotateKey},
+        members::Role,
+        owner::Revoked,
+    },
+    invoice::InvoiceSigner,
 };
 use x402_service::{
     api_key::{ApiKey, KeyKind},
@@ -26,11 +29,14 @@ use crate::{
     ledger::{
         LedgerError,
         api_keys::{self, Holder, KeyRow},
-        directory, members,
+        directory, members, signing_keys,
     },
     permissions::ManagingKeys,
     principal::Member,
 };
+
+/// The most keys of one holder that are valid at once.
+const MAX_VALID: i64 = 8;
 
 /// Valid keys of the workspace, oldest first. An owner sees the members' too, an admin those of agents and providers.
 #[utoipa::path(get, path = "/keys", tag = "owner",
@@ -123,18 +129,39 @@ async fn keep_an_owners_key(
     ))
 }
 
-/// When the keys of before end, if they are replaced now.
-pub(crate) fn end_of_grace(request: RotateKey, now: Timestamp) -> Result<Timestamp, Problem> {
+/// Makes a key in the place of those that a holder has, which end now or after the grace.
+pub(crate) async fn replace(
+    gateway: &Gateway,
+    change: &mut SqliteConnection,
+    workspace_id: &str,
+    holder: Holder<'_>,
+    kind: KeyKind,
+    request: RotateKey,
+    now: Timestamp,
+) -> Result<ApiKey, Problem> {
     if request.grace_seconds > MAX_GRACE_SECONDS {
         return Err(Problem::invalid(format!(
             "graceSeconds is at most {MAX_GRACE_SECONDS}"
         )));
     }
     let grace = SignedDuration::from_secs(i64::from(request.grace_seconds));
-    Ok(now.saturating_add(grace).unwrap_or(now))
+    let end = now.saturating_add(grace).unwrap_or(now);
+    api_keys::end(change, holder, end).await?;
+    // Every verifier has each valid key of every provider in memory.
+    if api_keys::count_valid(change, holder, now).await? >= MAX_VALID {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "TOO_MANY",
+            format!(
+                "at most {MAX_VALID} keys of one holder are valid at once; rotate without a grace, or revoke some"
+            ),
+        ));
+    }
+    issue(gateway, change, workspace_id, holder, kind, now).await
 }
 
-/// Makes a key and remembers its hash. The key itself is to be shown now or never.
+/// Makes a key and remembers its hash, and of a provider's also what its invoices are checked with. The key itself is to be
+/// shown now or never.
 pub(crate) async fn issue(
     gateway: &Gateway,
     change: &mut SqliteConnection,
@@ -142,8 +169,8 @@ pub(crate) async fn issue(
     holder: Holder<'_>,
     kind: KeyKind,
     now: Timestamp,
-) -> Result<ApiKey, LedgerError> {
-    let key = ApiKey::generate(kind)?;
+) -> Result<ApiKey, Problem> {
+    let key = ApiKey::generate(kind).map_err(LedgerError::from)?;
     let pepper = match holder {
         Holder::Member(_) | Holder::Agent(_) => &gateway.key_pepper,
         Holder::Provider(_) => &gateway.provider_key_pepper,
@@ -157,6 +184,11 @@ pub(crate) async fn issue(
         now,
     )
     .await?;
+    if let Holder::Provider(_) = holder {
+        let signer =
+            InvoiceSigner::of_api_key(&key.expose()).map_err(|error| Problem::internal(&error))?;
+        signing_keys::insert(change, key.key_id(), signer.public_key()).await?;
+    }
     Ok(key)
 }
 

@@ -158,7 +158,7 @@ pub(crate) async fn set_role(
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such member, or it is removed"),
-        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
@@ -179,7 +179,7 @@ pub(crate) async fn rotate(
         (status = 200, body = MemberCreated),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
-        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate_mine(
     State(gateway): State<Arc<Gateway>>,
@@ -202,16 +202,23 @@ async fn rotate_key_of<P>(
     let now = clock::now();
     let body = (id, request);
     let attempt = key.attempt(&caller.id, "POST /members/rotate", &body, now)?;
-    let end = keys::end_of_grace(request, now)?;
     if let Known::Answered(answer) = attempt.look(gateway, &mut change).await? {
         return Ok(answer);
     }
     let workspace_id = &caller.workspace_id;
     let member = standing(&mut change, workspace_id, id).await?;
     let holder = Holder::Member(&member.id);
-    api_keys::end(&mut change, holder, end).await?;
     let kind = keys::kind_of(member.role);
-    let key = keys::issue(gateway, &mut change, workspace_id, holder, kind, now).await?;
+    let key = keys::replace(
+        gateway,
+        &mut change,
+        workspace_id,
+        holder,
+        kind,
+        request,
+        now,
+    )
+    .await?;
     let created = MemberCreated {
         role: member.role,
         api_key: key.expose(),

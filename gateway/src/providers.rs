@@ -11,8 +11,6 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use x402_schemas::{
     api::{
         ErrorBody,
@@ -21,10 +19,9 @@ use x402_schemas::{
         owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
     },
     host::ProviderHost,
-    invoice::InvoiceSigner,
 };
 use x402_service::{
-    api_key::{ApiKey, KeyKind, random_id},
+    api_key::{KeyKind, random_id},
     clock,
     json::{OptionalJson, StrictJson},
     problem::Problem,
@@ -37,7 +34,7 @@ use crate::{
     ledger::{
         LedgerError,
         api_keys::{self, Holder},
-        directory, hosts, providers, signing_keys,
+        directory, hosts, providers,
     },
     permissions::{ManagingProviders, Viewing},
     principal::Member,
@@ -102,14 +99,9 @@ pub(crate) async fn create(
             ));
         }
     }
-    let key = new_key(
-        &gateway,
-        &mut change,
-        &member.workspace_id,
-        &provider_id,
-        now,
-    )
-    .await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Provider(&provider_id));
+    let kind = KeyKind::Provider;
+    let key = keys::issue(&gateway, &mut change, workspace_id, holder, kind, now).await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id,
@@ -195,7 +187,7 @@ pub(crate) async fn set_confirmations(
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
-        (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
+        (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
     State(gateway): State<Arc<Gateway>>,
@@ -206,7 +198,6 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let attempt = key.attempt(&member.id, "POST /providers/rotate", &(&id, request), now)?;
-    let end = keys::end_of_grace(request, now)?;
     let mut change = gateway.ledger.write().await?;
     if let Known::Answered(answer) = attempt.look(&gateway, &mut change).await? {
         return Ok(answer);
@@ -215,8 +206,18 @@ pub(crate) async fn rotate(
     if standing != Some(None) {
         return Err(Problem::not_found("provider"));
     }
-    api_keys::end(&mut change, Holder::Provider(&id), end).await?;
-    let key = new_key(&gateway, &mut change, &member.workspace_id, &id, now).await?;
+    let (workspace_id, holder) = (&member.workspace_id, Holder::Provider(&id));
+    let kind = KeyKind::Provider;
+    let key = keys::replace(
+        &gateway,
+        &mut change,
+        workspace_id,
+        holder,
+        kind,
+        request,
+        now,
+    )
+    .await?;
     let seq = directory::advance(&mut change).await?;
     let created = ProviderCreated {
         provider_id: id,
@@ -259,30 +260,6 @@ pub(crate) async fn revoke(
     Ok(Json(Revoked {
         revoked_at: recorded.flatten().unwrap_or(now),
     }))
-}
-
-/// Makes a key, and what its holder's invoices are checked with: once it is shown, it is not kept.
-async fn new_key(
-    gateway: &Gateway,
-    change: &mut SqliteConnection,
-    workspace_id: &str,
-    provider_id: &str,
-    now: Timestamp,
-) -> Result<ApiKey, Problem> {
-    let holder = Holder::Provider(provider_id);
-    let key = keys::issue(
-        gateway,
-        change,
-        workspace_id,
-        holder,
-        KeyKind::Provider,
-        now,
-    )
-    .await?;
-    let signer =
-        InvoiceSigner::of_api_key(&key.expose()).map_err(|error| Problem::internal(&error))?;
-    signing_keys::insert(change, key.key_id(), signer.public_key()).await?;
-    Ok(key)
 }
 
 fn check_hosts(hosts: &[ProviderHost]) -> Result<(), Problem> {

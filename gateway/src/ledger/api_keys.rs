@@ -7,6 +7,9 @@ use x402_schemas::api::members::Role;
 
 use super::{LedgerError, columns};
 
+/// The most keys of a holder that are looked at for when it last used one.
+const MAX_LOOKED_AT: i64 = 64;
+
 /// Who is to hold a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Holder<'a> {
@@ -157,14 +160,30 @@ pub(crate) async fn valid_of(
         .collect()
 }
 
-/// Each key that a holder has had, and when it was last used, in milliseconds.
+/// How many valid keys a holder has.
+pub(crate) async fn count_valid(
+    conn: &mut SqliteConnection,
+    holder: Holder<'_>,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM api_keys WHERE holder_id = ? AND (ended_at IS NULL OR ended_at > ?)",
+    )
+    .bind(holder.id())
+    .bind(now.as_millisecond())
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The newest keys that a holder has had, and when each was last used, in milliseconds.
 pub(crate) async fn uses(
     conn: &mut SqliteConnection,
     holder: Holder<'_>,
 ) -> Result<Vec<(String, Option<i64>)>, LedgerError> {
     Ok(
-        sqlx::query_as("SELECT key_id, last_used_at FROM api_keys WHERE holder_id = ?")
+        sqlx::query_as("SELECT key_id, last_used_at FROM api_keys WHERE holder_id = ? ORDER BY created_at DESC LIMIT ?")
             .bind(holder.id())
+            .bind(MAX_LOOKED_AT)
             .fetch_all(conn)
             .await?,
     )

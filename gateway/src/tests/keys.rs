@@ -94,6 +94,27 @@ async fn one_key_is_ended_within_its_grace_and_the_other_goes_on() {
 }
 
 #[tokio::test]
+async fn a_holder_has_eight_valid_keys_at_most() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let agent = house.agent(&owner, policy("1", "1", "1")).await;
+    let path = format!("/agents/{}", agent.id);
+    let mut newest = agent.key.clone();
+    for _ in 1..8 {
+        newest = house.rotate(&owner, &path, 600).await;
+    }
+    let body = json!({"graceSeconds": 600});
+    let rotate = format!("{path}/rotate");
+    let (status, answer) = house.send("POST", &rotate, &owner.key, body).await;
+    assert_eq!((status, text(&answer, "error").as_str()), (409, "TOO_MANY"));
+    // The refusal changed nothing, and a rotation without a grace makes room.
+    assert!(house.opens(&agent.key).await && house.opens(&newest).await);
+    house.rotate(&owner, &path, 0).await;
+    assert!(!house.opens(&newest).await);
+    house.rotate(&owner, &path, 600).await;
+}
+
+#[tokio::test]
 async fn a_grace_is_a_day_at_most() {
     let house = House::new().await;
     let owner = house.workspace("100").await;

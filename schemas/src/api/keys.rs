@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The longest time that a replaced key may go on: a day.
 pub const MAX_GRACE_SECONDS: u32 = 24 * 60 * 60;
 
-/// `POST /members/{id}/rotate`, `/agents/{id}/rotate` and `/providers/{id}/rotate`. Nothing is like `{}`.
+/// `POST /members/{id}/rotate`, `/agents/{id}/rotate` and `/providers/{id}/rotate`. Nothing is like `{}`. At most 8 keys of
+/// one holder are valid at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

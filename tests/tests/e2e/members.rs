@@ -87,17 +87,21 @@ fn when_a_key_was_last_used_outlives_a_restart() {
 #[test]
 fn a_key_that_asks_too_much_is_refused_and_others_are_not() {
     run(async {
-        let flag = ("gateway", "key-rate-per-minute", "20".to_owned());
+        const RATE: usize = 200;
+        let flag = ("gateway", "key-rate-per-minute", RATE.to_string());
         let world = World::with_flag(EXE, flag).await;
         let viewer = world.member(Role::Viewer).await;
+        let mut served = 0;
+        let refused = loop {
+            match viewer.workspace().await {
+                Ok(_) => served += 1,
+                Err(error) => break error.to_string(),
+            }
+            assert!(served < 5 * RATE, "never refused");
+        };
+        assert!(refused.starts_with("TOO_MANY_REQUESTS"), "{refused}");
+        assert!(served >= RATE, "{served}");
         let url = world.gateway().join("workspace").unwrap();
-        let mut codes = Vec::new();
-        for _ in 0..25 {
-            let (status, body) = raw::get(url.as_str(), Some(secret(&viewer))).await;
-            codes.push((status.as_u16(), body["error"].as_str().map(str::to_owned)));
-        }
-        assert!(codes[..20].iter().all(|(status, _)| *status == 200));
-        assert!(codes.contains(&(429, Some("TOO_MANY_REQUESTS".into()))));
         let (status, _) = raw::get(url.as_str(), None).await;
         assert_eq!(status, 401, "an address has a share of its own");
         assert!(world.owner.workspace().await.is_ok());
@@ -106,7 +110,7 @@ fn a_key_that_asks_too_much_is_refused_and_others_are_not() {
         let counted = "x402_gateway_over_limit_total{limit=\"rate\",of=\"key\"}";
         let line = metrics.lines().find(|line| line.starts_with(counted));
         let count: u32 = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-        assert!(count >= 5, "{count}");
+        assert!(count >= 1, "{count}");
         world.stop().await;
     });
 }
