@@ -1,0 +1,34 @@
+// Builds both packages into their dist folders (ESM and CJS, one file each, and types), or the tests.
+
+import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+process.chdir(fileURLToPath(new URL(".", import.meta.url)));
+
+// Whoever uses a package gets one file with all that it needs but `jose`, which is only loaded on demand.
+const common = { bundle: true, platform: "neutral", target: "es2022", external: ["jose"], legalComments: "inline", logLevel: "warning" };
+
+async function packages() {
+  for (const name of ["agent", "server"]) {
+    rmSync(`${name}/dist`, { recursive: true, force: true });
+    const entry = { ...common, entryPoints: [`${name}/src/index.ts`] };
+    await build({ ...entry, format: "esm", outfile: `${name}/dist/esm/index.js` });
+    await build({ ...entry, format: "cjs", outfile: `${name}/dist/cjs/index.js` });
+    execFileSync("node_modules/.bin/tsc", ["--project", name], { stdio: "inherit" });
+    cpSync(`${name}/dist/esm/types`, `${name}/dist/cjs/types`, { recursive: true });
+    writeFileSync(`${name}/dist/cjs/package.json`, '{ "type": "commonjs" }\n');
+  }
+}
+
+async function tests() {
+  rmSync(".build", { recursive: true, force: true });
+  mkdirSync(".build");
+  const entryPoints = ["protocol", "agent", "server"].flatMap((name) =>
+    readdirSync(`${name}/test`).filter((file) => file.endsWith(".test.ts")).map((file) => `${name}/test/${file}`),
+  );
+  await build({ ...common, platform: "node", packages: "external", entryPoints, format: "esm", outdir: ".build", outExtension: { ".js": ".mjs" } });
+}
+
+await (process.argv.includes("--tests") ? tests() : packages());
