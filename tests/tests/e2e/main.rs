@@ -54,5 +54,8 @@ mod commands;
 /// The documents against the tree.
 mod documents;
 
+/// What the protocol's texts mean, for every implementation of it.
+mod vectors;
+
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");

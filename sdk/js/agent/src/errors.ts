@@ -20,7 +20,6 @@ export abstract class X402Error extends Error {
 
   constructor(code: string, money: Money, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
-    this.name = new.target.name;
     this.code = code;
     this.money = money;
   }
@@ -35,6 +34,7 @@ const UNUSABLE = {
 
 /** The request cannot be used; nothing was sent. */
 export class UnusableRequestError extends X402Error {
+  override readonly name = "UnusableRequestError";
   declare readonly code: keyof typeof UNUSABLE;
 
   constructor(code: keyof typeof UNUSABLE) {
@@ -47,6 +47,7 @@ export type HeaderProblem = "MISSING" | "NOT_TEXT" | "MALFORMED" | "ZERO" | "OTH
 
 /** The 402 is not one of this protocol, or cannot be paid. The provider has to mend it. */
 export class InvoiceError extends X402Error {
+  override readonly name = "InvoiceError";
   /** The header that is wrong; absent when the request itself cannot be named. */
   readonly header: string | undefined;
   readonly problem: HeaderProblem;
@@ -77,6 +78,7 @@ const WRONG: Record<HeaderProblem, string> = {
 
 /** Dearer than the caller allows; nobody was asked. */
 export class TooExpensiveError extends X402Error {
+  override readonly name = "TooExpensiveError";
   readonly invoice: Invoice;
   /** The limit that was met, in base units: `maxAmount`, or what is left of `maxTotal`. */
   readonly limit: bigint;
@@ -90,6 +92,7 @@ export class TooExpensiveError extends X402Error {
 
 /** The workspace's policy says no. */
 export class PaymentDeniedError extends X402Error {
+  override readonly name = "PaymentDeniedError";
   /** Which rule. */
   readonly reason: Denial;
 
@@ -101,6 +104,7 @@ export class PaymentDeniedError extends X402Error {
 
 /** Nothing was or will be paid for this quote. */
 export class PaymentFailedError extends X402Error {
+  override readonly name = "PaymentFailedError";
   /** Why: a code of the gateway. */
   readonly reason: PaymentFailure | (string & {});
 
@@ -115,6 +119,7 @@ export type GatewayTrouble = "UNREACHABLE" | "TROUBLE" | "UNAUTHORIZED" | "REFUS
 
 /** The gateway could not be asked. Nothing was paid: what is in doubt is a `PaymentUnknownError`. */
 export class GatewayError extends X402Error {
+  override readonly name = "GatewayError";
   readonly trouble: GatewayTrouble;
   /** The answer's status, if there was one. */
   readonly status: number | undefined;
@@ -136,6 +141,7 @@ export class GatewayError extends X402Error {
 
 /** The gateway was asked to pay and its answer was lost. `pay(error.quote)` never pays twice. */
 export class PaymentUnknownError extends X402Error {
+  override readonly name = "PaymentUnknownError";
   /** The quote to ask about. */
   readonly quote: Quote;
 
@@ -147,6 +153,7 @@ export class PaymentUnknownError extends X402Error {
 
 /** Under way, or not to be looked up now. `resume(paymentId, …)` goes on. */
 export class PaymentPendingError extends X402Error {
+  override readonly name = "PaymentPendingError";
   readonly paymentId: string;
   /** Its transaction, once signed. */
   readonly txHash: string | undefined;
@@ -164,6 +171,7 @@ export class PaymentPendingError extends X402Error {
 
 /** Paid, but the gateway's proof is of no use. */
 export class WrongProofError extends X402Error {
+  override readonly name = "WrongProofError";
   readonly paymentId: string;
 
   constructor(paymentId: string) {
@@ -174,6 +182,7 @@ export class WrongProofError extends X402Error {
 
 /** Paid, and the provider does not accept the proof. */
 export class ProofRefusedError extends X402Error {
+  override readonly name = "ProofRefusedError";
   readonly paid: Paid;
   /** The provider's code, such as `ALREADY_CLAIMED`, if it gave one. */
   readonly reason: string | undefined;
@@ -190,6 +199,7 @@ export class ProofRefusedError extends X402Error {
 
 /** Paid, and the provider gave no answer. `retryWithProof(error.paid, …)` tries again. */
 export class NotServedError extends X402Error {
+  override readonly name = "NotServedError";
   readonly paid: Paid;
   /** The answer's status, if there was one. */
   readonly status: number | undefined;

@@ -94,8 +94,10 @@ export class Gateway {
 
   /** Pay what was quoted. One try: only the caller knows whether an earlier one may have arrived. */
   async pay(quote: Quote, waitMs: number, deadline: Deadline): Promise<Standing> {
-    const body = { quoteId: quote.quoteId, waitMs: Math.floor(waitMs) };
-    const answer = await this.#ask("POST", ["pay"], body, EXCHANGE_MS + waitMs, deadline);
+    // Both the gateway and timers want whole milliseconds.
+    const wait = Math.floor(waitMs);
+    const body = { quoteId: quote.quoteId, waitMs: wait };
+    const answer = await this.#ask("POST", ["pay"], body, EXCHANGE_MS + wait, deadline);
     const { status, fields } = answer;
     const error = fields === undefined ? undefined : text(fields, "error");
     if (fields?.["success"] === false && error !== undefined) {

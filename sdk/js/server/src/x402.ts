@@ -27,10 +27,10 @@ export interface X402 {
   /** Middleware of Hono: `app.get("/report", x402.hono({ price, description }), handler)`. */
   hono<C extends HonoContext = HonoContext>(offer: Offer<C>): (context: C, next: () => Promise<void>) => Promise<Response | undefined>;
   /** A route handler of Next: `export const GET = x402.next({ price, description }, (request, { payment }) => …)`. */
-  next<R extends Request, C extends object>(
+  next<R extends Request, C extends { readonly payment: VerifiedPayment }>(
     offer: Offer<R>,
-    serve: (request: R, context: C & { readonly payment: VerifiedPayment }) => Response | Promise<Response>,
-  ): (request: R, context: C) => Promise<Response>;
+    serve: (request: R, context: C) => Response | Promise<Response>,
+  ): (request: R, context: Omit<C, "payment">) => Promise<Response>;
   /** A handler of `Request` and `Response`, as Deno, Bun, workers and others call it. */
   handler<R extends Request = Request, Rest extends unknown[] = []>(
     offer: Offer<R>,
@@ -49,8 +49,13 @@ export function createX402(options: ServerOptions): X402 {
   return {
     express: (offer) => expressMiddleware(admission, offer),
     hono: (offer) => honoMiddleware(admission, offer),
-    next: (offer, serve) =>
-      webHandler(admission, offer, (request, payment, context) => serve(request, { ...context, payment })),
+    next: <R extends Request, C extends { readonly payment: VerifiedPayment }>(
+      offer: Offer<R>,
+      serve: (request: R, context: C) => Response | Promise<Response>,
+    ) =>
+      webHandler(admission, offer, (request: R, payment, context: Omit<C, "payment">) =>
+        serve(request, { ...context, payment } as unknown as C),
+      ),
     handler: (offer, serve) => webHandler(admission, offer, serve),
     verifyPayment: async (ask, offer) => verify(admission, ask, offer),
     confirmed: async () => admission.offline?.confirmed(),
