@@ -23,6 +23,9 @@ pub mod ledger;
 /// A paid API of the kind that providers run.
 pub mod api;
 
+/// Paid APIs and agents of both SDKs, for every pair of them.
+pub mod pairs;
+
 /// Payments in any number, without a chain, for the verifier.
 pub mod market;
 

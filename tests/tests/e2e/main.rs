@@ -54,6 +54,12 @@ mod commands;
 /// The documents against the tree.
 mod documents;
 
+/// Agents and paid APIs of both SDKs, every one with every other.
+mod conformance;
+
+/// The TypeScript packages: their own tests, their examples, what npm would publish.
+mod javascript;
+
 /// What the protocol's texts mean, for every implementation of it.
 mod vectors;
 

@@ -1,0 +1,87 @@
+//! The TypeScript packages: their own tests, the examples that newcomers copy, and what npm would publish.
+
+use std::process::Stdio;
+
+use reqwest::Url;
+use tokio::process::Command;
+use x402_tests::{
+    pairs::{PRICE, Seller, packages},
+    shared::run,
+    world::{World, amount},
+};
+
+use crate::EXE;
+
+/// Runs a program in the folder of the packages, which has to succeed; returns what it printed.
+async fn succeed(mut command: Command) -> String {
+    let output = command
+        .current_dir(packages().await.file(""))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("{command:?} runs: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}{complained}");
+    said
+}
+
+#[test]
+fn the_typescript_packages_pass_their_own_tests() {
+    run(async {
+        let mut test = Command::new("npm");
+        test.args(["run", "test"]);
+        let said = succeed(test).await;
+        let counted = |what: &str| {
+            let line = said
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("# {what} ")));
+            line.unwrap_or_else(|| panic!("no {what} in {said}"))
+                .parse::<u32>()
+                .unwrap()
+        };
+        assert!(counted("tests") > 100, "{said}");
+        assert_eq!(
+            [
+                counted("fail"),
+                counted("skipped"),
+                counted("todo"),
+                counted("cancelled")
+            ],
+            [0; 4]
+        );
+    });
+}
+
+#[test]
+fn what_npm_would_publish_installs_and_imports_in_a_clean_folder() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut packed = Command::new("node");
+        packed.arg("testing/packed.mjs").arg(folder.path());
+        let said = succeed(packed).await;
+        assert!(said.contains("ESM, CJS and types"), "{said}");
+    });
+}
+
+#[test]
+fn the_example_agent_buys_from_the_example_api() {
+    run(async {
+        let world = World::new(EXE).await;
+        let api = Seller::start(&world, "Express", "examples/express-api.mjs", None).await;
+        let said = example_agent(&world, &api.report).await;
+        assert!(said.contains(&format!(r#""paid":"{PRICE}""#)), "{said}");
+        assert_eq!(world.balance(world.pay_to).await, amount(PRICE));
+        world.stop().await;
+    });
+}
+
+async fn example_agent(world: &World, report: &Url) -> String {
+    let mut agent = Command::new("node");
+    agent
+        .args(["examples/agent.mjs", report.as_str()])
+        .env("X402_GATEWAY_URL", world.gateway().as_str())
+        .env("X402_AGENT_KEY", &world.agent_key);
+    succeed(agent).await
+}
