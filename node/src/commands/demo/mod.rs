@@ -11,25 +11,19 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256};
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use reqwest::{Method, Request, Url};
+use reqwest::Url;
 use secrecy::SecretString;
-use x402_agent::{AgentClient, AgentConfig};
 use x402_schemas::index::{Change, IndexReader};
 use x402_service::{
     api_key,
     lifecycle::{GRACE, Tasks, stop_signal},
 };
 
-use self::{
-    api::{ENDPOINTS, Endpoint},
-    setup::Cast,
-    typescript::Scripts,
-};
+use self::{api::ENDPOINTS, setup::Cast, typescript::Scripts};
 use crate::{
-    commands::steps,
     local::{
         chain::{Chain, ChainOptions},
         child::Launcher,
@@ -43,6 +37,9 @@ use crate::{
 
 /// The paid API.
 mod api;
+
+/// The agent.
+mod agent;
 
 /// The same API and an agent in TypeScript.
 mod typescript;
@@ -193,7 +190,7 @@ async fn perform(
             endpoint.price
         ));
         let tx_hash = match &market {
-            Market::Rust(api) => buy(&gateway, &cast, api, endpoint).await?,
+            Market::Rust(api) => agent::buy(&gateway, &cast, api, endpoint).await?,
             Market::TypeScript(scripts) => scripts.buy(&gateway, &cast, endpoint).await?,
         };
         show_row(&index, tx_hash, &cast).await?;
@@ -307,32 +304,6 @@ async fn introduce(token: &LocalToken, cast: &Cast, begin: Instant) -> anyhow::R
         cast.pay_to
     ));
     Ok(())
-}
-
-/// One purchase through the agent SDK; returns its transaction.
-async fn buy(gateway: &Url, cast: &Cast, api: &Url, endpoint: &Endpoint) -> anyhow::Result<B256> {
-    let config = AgentConfig::new(
-        gateway.clone(),
-        SecretString::from(cast.agent_key.clone()),
-        endpoint.price.parse()?,
-    );
-    let agent =
-        AgentClient::new(config)?.on_step(|step| say(format!("  {}", steps::describe(&step))));
-    let mut request = Request::new(endpoint.method.parse::<Method>()?, api.join(endpoint.path)?);
-    if request.method() == Method::POST {
-        *request.body_mut() = Some(TEXT.into());
-    }
-    let fetched = agent.fetch(request).await?;
-    ensure!(
-        fetched.response.status().is_success(),
-        "the API answered {}",
-        fetched.response.status()
-    );
-    let payment = fetched
-        .payment
-        .context("the API served the request without a payment")?;
-    say(format!("  answer     {}", fetched.response.text().await?));
-    Ok(payment.tx_hash)
 }
 
 /// The row that a purchase left in ClickHouse.
