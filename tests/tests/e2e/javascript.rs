@@ -1,6 +1,6 @@
 //! The TypeScript packages: their own tests, the examples that newcomers copy, and what npm would publish.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use reqwest::Url;
 use tokio::process::Command;
@@ -74,6 +74,30 @@ fn the_example_agent_buys_from_the_example_api() {
         assert!(said.contains(&format!(r#""paid":"{PRICE}""#)), "{said}");
         assert_eq!(world.balance(world.pay_to).await, amount(PRICE));
         world.stop().await;
+    });
+}
+
+#[test]
+fn the_demo_buys_in_typescript_from_an_api_in_typescript() {
+    run(async {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = Command::new(EXE);
+        demo.args(["demo", "--once", "--sdk", "js", "--ports", "any"])
+            .arg("--js-dir")
+            .arg(packages().await.file(""))
+            .arg("--tools-dir")
+            .arg(root.join(".x402/tools").canonicalize().unwrap())
+            .arg("--data-dir")
+            .arg(folder.path());
+        let said = succeed(demo).await;
+        for step in [
+            "proof verified",
+            r#""paymentId":"pay_"#,
+            "from the row in ClickHouse",
+        ] {
+            assert!(said.contains(step), "{said}");
+        }
     });
 }
 

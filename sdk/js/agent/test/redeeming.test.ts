@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 
+import { REFUSALS } from "../../protocol/src/codes.js";
 import { NotServedError, parsePaid, paymentOf, ProofRefusedError, UnusableRequestError } from "../src/index.js";
 import { type Reply, StandIn, withServers } from "../../testing/stand-in.js";
 import { client, errorOf, KEY, ORDER, orderUrl, paymentRequired, proofFor, QUOTED, REPORT, settled } from "./scene.js";
@@ -66,6 +67,20 @@ test("a second 402 is an error and never a second payment", async () => {
     assert.equal(error.paid.paymentId, "pay_1");
     assert.deepEqual(gateway.lines, ["POST /quote", "POST /pay"]);
   });
+});
+
+test("each refusal of a proof comes back with its code and the payment", async () => {
+  for (const code of REFUSALS.filter((code) => code !== "PAYMENT_PENDING")) {
+    const again = paymentRequired({ "x-402-invoice-id": "inv_2" }) as { status: number };
+    const [provider, gateway] = await paying({ ...again, body: { error: code, message: "m" } });
+    await withServers([provider, gateway], async () => {
+      const agent = client(gateway);
+      const error = await errorOf(agent.fetchWithX402(orderUrl(provider), ORDER), ProofRefusedError);
+      assert.deepEqual([error.reason, error.money, error.paid.paymentId], [code, "paid", "pay_1"]);
+      assert.equal(agent.spent(), 50_000_000_000_000_000n);
+      assert.equal(gateway.lines.length, 2);
+    });
+  }
 });
 
 test("a proof that cannot be verified yet is sent again, and nothing is paid meanwhile", async () => {

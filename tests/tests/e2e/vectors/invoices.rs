@@ -91,8 +91,9 @@ fn issued(first: &Value, change: &Value) -> Value {
     let network: Network = text("network").parse().unwrap();
     let expires_at = vector["expiresAt"].as_u64().unwrap().to_be_bytes();
     let signed = [expires_at.as_slice(), &hex::decode(text("nonce")).unwrap()].concat();
+    let price = price.base_units().to_be_bytes::<32>();
     let terms = [
-        price.base_units().to_be_bytes::<32>().as_slice(),
+        price.as_slice(),
         pay_to.as_slice(),
         &network.chain_id().to_be_bytes(),
         text("resource").as_bytes(),

@@ -3,8 +3,9 @@
 use alloy::primitives::{Address, B256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use x402_schemas::proof::{
-    LIFETIME_SECONDS, ProofClaims, ProofKeys, ProofSigner, TYPE, read::read_unchecked,
+use x402_schemas::{
+    network::Network,
+    proof::{LIFETIME_SECONDS, ProofClaims, ProofKeys, ProofSigner, TYPE, read::read_unchecked},
 };
 
 use super::{PAYEE, TOKEN};
