@@ -64,10 +64,8 @@ export class Attempt {
   }
 
   /** The attempt that was left unanswered for this invoice, or a new one called `freshName`. */
-  static begin(store: AttemptStore, invoiceId: string, freshName: string): Attempt | Promise<Attempt> {
-    const left = store.take(invoiceId);
-    if (!(left instanceof Promise)) return new Attempt(store, invoiceId, left, freshName);
-    return left.then((left) => new Attempt(store, invoiceId, left, freshName));
+  static async begin(store: AttemptStore, invoiceId: string, freshName: string): Promise<Attempt> {
+    return new Attempt(store, invoiceId, await store.take(invoiceId), freshName);
   }
 
   /** Whether it was begun by an earlier request, so that the verifier may know it. */
