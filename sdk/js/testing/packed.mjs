@@ -26,7 +26,10 @@ run(clean, "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--p
 
 for (const name of ["agent", "server"]) {
   for (const kind of ["esm", "cjs"]) {
-    const bytes = gzipSync(readFileSync(join(clean, `node_modules/@x402/${name}/dist/${kind}/index.js`)), { level: 9 }).length;
+    const code = readFileSync(join(clean, `node_modules/@x402/${name}/dist/${kind}/index.js`), "utf8");
+    const ofNode = /\bnode:|\bBuffer\b|\bprocess\.|\brequire\(/.exec(code);
+    if (ofNode !== null) throw new Error(`@x402/${name} (${kind}) uses ${ofNode[0]}, which Deno, Bun and workers may not have`);
+    const bytes = gzipSync(code, { level: 9 }).length;
     if (bytes >= MAX_BYTES) throw new Error(`@x402/${name} (${kind}) has ${bytes} bytes compressed; the bound is ${MAX_BYTES}`);
     console.log(`@x402/${name} ${kind}: ${bytes} bytes compressed`);
   }
