@@ -16,7 +16,10 @@ use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use reqwest::Url;
 use secrecy::SecretString;
-use x402_schemas::index::{Change, IndexReader};
+use x402_schemas::{
+    index::{Change, IndexReader},
+    network::Network,
+};
 use x402_service::{
     api_key,
     lifecycle::{GRACE, Tasks, stop_signal},
@@ -153,23 +156,7 @@ async fn perform(
         Some(cast) => cast,
         None => Cast::make(&args.data_dir, &gateway, &operator_token, &token).await?,
     };
-    let market = match args.sdk {
-        Sdk::Rust => Market::Rust(
-            api::start(
-                args.ports.listen(4040),
-                verifier.clone(),
-                &cast.provider_key,
-                cast.pay_to,
-                stack.network,
-                tasks,
-            )
-            .await?,
-        ),
-        Sdk::Js => {
-            let port = args.ports.child(4040);
-            Market::TypeScript(typescript::start(args, servers, &verifier, &cast, port).await?)
-        }
-    };
+    let market = Market::open(args, servers, &verifier, &cast, stack.network, tasks).await?;
     let api = market.url();
     introduce(&token, &cast, begin).await?;
 
@@ -189,10 +176,7 @@ async fn perform(
             endpoint.path,
             endpoint.price
         ));
-        let tx_hash = match &market {
-            Market::Rust(api) => agent::buy(&gateway, &cast, api, endpoint).await?,
-            Market::TypeScript(scripts) => scripts.buy(&gateway, &cast, endpoint).await?,
-        };
+        let tx_hash = market.buy(&gateway, &cast, endpoint).await?;
         show_row(&index, tx_hash, &cast).await?;
         if number == 0 {
             say(format!(
@@ -213,11 +197,42 @@ async fn perform(
 /// The paid API, and with it the agent that buys there.
 enum Market {
     Rust(Url),
-    TypeScript(Scripts),
+    TypeScript(Box<Scripts>),
 }
 
 impl Market {
-    const fn url(&self) -> &Url {
+    async fn open(
+        args: &DemoArgs,
+        servers: &Servers,
+        verifier: &Url,
+        cast: &Cast,
+        network: Network,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        match args.sdk {
+            Sdk::Rust => {
+                let listen = args.ports.listen(4040);
+                let verifier = verifier.clone();
+                let (key, pay_to) = (&cast.provider_key, cast.pay_to);
+                let url = api::start(listen, verifier, key, pay_to, network, tasks).await?;
+                Ok(Self::Rust(url))
+            }
+            Sdk::Js => {
+                let port = args.ports.child(4040);
+                let scripts = typescript::start(args, servers, verifier, cast, port).await?;
+                Ok(Self::TypeScript(Box::new(scripts)))
+            }
+        }
+    }
+
+    async fn buy(&self, gateway: &Url, cast: &Cast, endpoint: &Endpoint) -> anyhow::Result<B256> {
+        match self {
+            Self::Rust(api) => agent::buy(gateway, cast, api, endpoint).await,
+            Self::TypeScript(scripts) => scripts.buy(gateway, cast, endpoint).await,
+        }
+    }
+
+    fn url(&self) -> &Url {
         match self {
             Self::Rust(url) => url,
             Self::TypeScript(scripts) => scripts.url(),

@@ -52,15 +52,16 @@ pub(super) fn payment_required() -> Vec<Value> {
     ];
     let changed = changes.into_iter().map(|(name, value)| {
         let rest = good.into_iter().filter(|(kept, _)| *kept != name);
-        read_headers(rest.chain([(name, value)]).collect())
+        read_headers(&rest.chain([(name, value)]).collect::<Vec<_>>())
     });
-    let lacking = absent
-        .into_iter()
-        .map(|name| read_headers(good.into_iter().filter(|(kept, _)| *kept != name).collect()));
+    let lacking = absent.into_iter().map(|name| {
+        let rest = good.into_iter().filter(|(kept, _)| *kept != name);
+        read_headers(&rest.collect::<Vec<_>>())
+    });
     changed.chain(lacking).collect()
 }
 
-fn read_headers(pairs: Vec<(&'static str, &str)>) -> Value {
+fn read_headers(pairs: &[(&'static str, &str)]) -> Value {
     let (method, url) = (
         Method::POST,
         "https://me:secret@api.example.com/report?private=1#x",
