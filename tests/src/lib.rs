@@ -32,6 +32,9 @@ pub mod line;
 /// An endpoint that webhooks are sent to.
 pub mod endpoint;
 
+/// Paid APIs and agents of both SDKs, for every pair of them.
+pub mod pairs;
+
 /// Payments in any number, without a chain, for the verifier.
 pub mod market;
 

@@ -119,7 +119,7 @@ pub struct Program {
     /// Its arguments.
     pub arguments: Vec<OsString>,
     /// Variables added to its environment.
-    pub environment: Vec<(&'static str, &'static str)>,
+    pub environment: Vec<(&'static str, String)>,
     /// What it receives when this process dies.
     pub at_parents_death: DeathSignal,
     /// File that takes its output; emptied at every start.
@@ -174,7 +174,12 @@ impl Launcher {
             .args(["--signal", program.at_parents_death.name(), "--"])
             .arg(&program.path)
             .args(&program.arguments)
-            .envs(program.environment.iter().copied())
+            .envs(
+                program
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (*name, value)),
+            )
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

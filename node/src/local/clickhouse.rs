@@ -160,9 +160,9 @@ impl server::Service for Service<'_> {
             arguments,
             environment: vec![
                 // Without this the full server forks, and the fork would not be tied to us.
-                ("CLICKHOUSE_WATCHDOG_ENABLE", "0"),
+                ("CLICKHOUSE_WATCHDOG_ENABLE", "0".into()),
                 // A backtrace of ours would push ClickHouse's own words out of the shown end of the log.
-                ("RUST_BACKTRACE", "0"),
+                ("RUST_BACKTRACE", "0".into()),
             ],
             at_parents_death: DeathSignal::Kill,
             log: self.folder.join("clickhouse.log"),

@@ -24,5 +24,8 @@ pub mod embedded;
 /// The chain node: options in, an RPC URL and control over blocks out.
 pub mod chain;
 
+/// The TypeScript SDKs: sources in, built packages out, and programs that use them as servers.
+pub mod js;
+
 /// MNEE on the local chain: placing it, and what its administrators can do.
 pub mod token;

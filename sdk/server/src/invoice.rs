@@ -237,6 +237,29 @@ mod tests {
         );
     }
 
+    /// The file is shared with the other implementations of this scheme.
+    #[test]
+    fn ids_are_those_of_the_vectors() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors.json")).unwrap();
+        let issued = vectors["issuedInvoices"].as_array().unwrap();
+        assert!(!issued.is_empty());
+        for vector in issued {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let terms = Terms {
+                resource: text("resource").parse().unwrap(),
+                price: text("price").parse().unwrap(),
+                pay_to: text("payTo").parse().unwrap(),
+                network: text("network").parse().unwrap(),
+            };
+            let nonce = hex::decode_to_array(text("nonce")).unwrap();
+            let id = keys(text("apiKey"), None)
+                .issue(&terms, vector["expiresAt"].as_u64().unwrap(), nonce)
+                .unwrap();
+            assert_eq!(id.as_str(), text("invoiceId"));
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_id_panics_the_reader_or_passes(text in "(inv_)?[0-9a-f]{1,100}") {

@@ -61,7 +61,7 @@ impl Indexer {
         let program = Program {
             path: self.launcher.exe().to_owned(),
             arguments: arguments.map(Into::into).collect(),
-            environment: vec![("RUST_LOG", "info"), ("NO_COLOR", "1")],
+            environment: vec![("RUST_LOG", "info".into()), ("NO_COLOR", "1".into())],
             at_parents_death: DeathSignal::Kill,
             log: self.log(self.starts),
         };

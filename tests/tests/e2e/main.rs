@@ -72,5 +72,14 @@ mod openapi;
 /// The documents against the tree.
 mod documents;
 
+/// Agents and paid APIs of both SDKs, every one with every other.
+mod conformance;
+
+/// The TypeScript packages: their own tests, their examples, what npm would publish.
+mod javascript;
+
+/// What the protocol's texts mean, for every implementation of it.
+mod vectors;
+
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");

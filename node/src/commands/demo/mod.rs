@@ -10,14 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::primitives::Address;
-use anyhow::{Context, ensure};
+use alloy::primitives::{Address, B256};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use reqwest::{Method, Request, Url};
+use reqwest::Url;
 use secrecy::SecretString;
-use x402_agent::{AgentClient, AgentConfig};
-use x402_schemas::index::{Change, IndexReader};
+use x402_schemas::{
+    index::{Change, IndexReader},
+    network::Network,
+};
 use x402_service::{
     api_key,
     lifecycle::{GRACE, Tasks, stop_signal},
@@ -26,9 +28,9 @@ use x402_service::{
 use self::{
     api::{ENDPOINTS, Endpoint},
     setup::Cast,
+    typescript::Scripts,
 };
 use crate::{
-    commands::steps,
     local::{
         chain::{Chain, ChainOptions},
         child::Launcher,
@@ -43,6 +45,12 @@ use crate::{
 /// The paid API.
 mod api;
 
+/// The agent.
+mod agent;
+
+/// The same API and an agent in TypeScript.
+mod typescript;
+
 /// Workspace, treasury, agent, provider.
 mod setup;
 
@@ -50,6 +58,8 @@ mod setup;
 const BLOCK_SECONDS: u64 = 1;
 /// Protects the demo gateway's seed, which is worth nothing elsewhere.
 const PASSPHRASE: &str = "for the local demo only";
+/// What is summarized for whoever buys a summary.
+const TEXT: &str = "Agents pay for what they use, one request at a time, and never twice.";
 /// Index, prices and purchases of the demo.
 const DATABASE: &str = "x402";
 
@@ -71,6 +81,18 @@ pub(crate) struct DemoArgs {
     /// `fixed`: 8545 chain, 8123 ClickHouse, 4020 gateway, 4030 verifier, 4040 API, 9100 metrics; `any`: free ones.
     #[arg(long, value_enum, default_value_t = Ports::Fixed)]
     ports: Ports,
+    /// Which SDKs the paid API and the agent are written with.
+    #[arg(long, value_enum, default_value_t = Sdk::Rust)]
+    sdk: Sdk,
+    /// The sources of the TypeScript SDKs, for `--sdk js`; they are installed and built there.
+    #[arg(long, default_value = "sdk/js")]
+    js_dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sdk {
+    Rust,
+    Js,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -138,15 +160,16 @@ async fn perform(
         Some(cast) => cast,
         None => Cast::make(&args.data_dir, &gateway, &operator_token, &token).await?,
     };
-    let api = api::start(
-        args.ports.listen(4040),
-        verifier.clone(),
-        &cast.provider_key,
-        cast.pay_to,
+    let market = Market::open(
+        args,
+        servers,
+        &verifier,
+        &cast,
         (stack.network, token.address),
         tasks,
     )
     .await?;
+    let api = market.url();
     introduce(&token, &cast, begin).await?;
 
     let index = IndexReader::new(
@@ -165,7 +188,8 @@ async fn perform(
             endpoint.path,
             endpoint.price
         ));
-        buy(&gateway, &cast, &api, endpoint, &index).await?;
+        let tx_hash = market.buy(&gateway, &cast, endpoint).await?;
+        show_row(&index, tx_hash, &cast).await?;
         if number == 0 {
             say(format!(
                 "  first verified purchase {:.1} s after the start",
@@ -176,14 +200,61 @@ async fn perform(
     if args.once {
         return Ok(());
     }
-    show_addresses(&gateway, &verifier, &api, servers, &stack, &cast);
+    show_addresses(&gateway, &verifier, api, servers, &stack, &cast);
     // The purchases are over; a service that gives up ends the demo.
     tasks.stop_token().cancelled().await;
     Ok(())
 }
 
+/// The paid API, and with it the agent that buys there.
+enum Market {
+    Rust(Url),
+    TypeScript(Box<Scripts>),
+}
+
+impl Market {
+    async fn open(
+        args: &DemoArgs,
+        servers: &Servers,
+        verifier: &Url,
+        cast: &Cast,
+        token: (Network, Address),
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        match args.sdk {
+            Sdk::Rust => {
+                let listen = args.ports.listen(4040);
+                let verifier = verifier.clone();
+                let (key, pay_to) = (&cast.provider_key, cast.pay_to);
+                let url = api::start(listen, verifier, key, pay_to, token, tasks).await?;
+                Ok(Self::Rust(url))
+            }
+            Sdk::Js => {
+                let port = args.ports.child(4040);
+                let scripts = typescript::start(args, servers, verifier, cast, port).await?;
+                Ok(Self::TypeScript(Box::new(scripts)))
+            }
+        }
+    }
+
+    async fn buy(&self, gateway: &Url, cast: &Cast, endpoint: &Endpoint) -> anyhow::Result<B256> {
+        match self {
+            Self::Rust(api) => agent::buy(gateway, cast, api, endpoint).await,
+            Self::TypeScript(scripts) => scripts.buy(gateway, cast, endpoint).await,
+        }
+    }
+
+    fn url(&self) -> &Url {
+        match self {
+            Self::Rust(url) => url,
+            Self::TypeScript(scripts) => scripts.url(),
+        }
+    }
+}
+
 /// The chain node and ClickHouse.
 struct Servers {
+    launcher: Launcher,
     chain: Chain,
     clickhouse: Option<ClickHouse>,
     clickhouse_url: Url,
@@ -228,6 +299,7 @@ impl Servers {
             (Some(clickhouse), url)
         };
         Ok(Self {
+            launcher,
             chain,
             clickhouse,
             clickhouse_url,
@@ -261,37 +333,9 @@ async fn introduce(token: &LocalToken, cast: &Cast, begin: Instant) -> anyhow::R
     Ok(())
 }
 
-/// One purchase through the agent SDK, then the row that it left in ClickHouse.
-async fn buy(
-    gateway: &Url,
-    cast: &Cast,
-    api: &Url,
-    endpoint: &Endpoint,
-    index: &IndexReader,
-) -> anyhow::Result<()> {
-    let config = AgentConfig::new(
-        gateway.clone(),
-        SecretString::from(cast.agent_key.clone()),
-        endpoint.price.parse()?,
-    );
-    let agent =
-        AgentClient::new(config)?.on_step(|step| say(format!("  {}", steps::describe(&step))));
-    let mut request = Request::new(endpoint.method.parse::<Method>()?, api.join(endpoint.path)?);
-    if request.method() == Method::POST {
-        *request.body_mut() =
-            Some("Agents pay for what they use, one request at a time, and never twice.".into());
-    }
-    let fetched = agent.fetch(request).await?;
-    ensure!(
-        fetched.response.status().is_success(),
-        "the API answered {}",
-        fetched.response.status()
-    );
-    let payment = fetched
-        .payment
-        .context("the API served the request without a payment")?;
-    say(format!("  answer     {}", fetched.response.text().await?));
-    let found = index.find_by_tx(&[payment.tx_hash]).await?;
+/// The row that a purchase left in ClickHouse.
+async fn show_row(index: &IndexReader, tx_hash: B256, cast: &Cast) -> anyhow::Result<()> {
+    let found = index.find_by_tx(&[tx_hash]).await?;
     let transfer = found.iter().find_map(|change| match change {
         Change::Added(transfer) if transfer.to == cast.pay_to => Some(transfer),
         Change::Added(_) | Change::Removed(_) => None,

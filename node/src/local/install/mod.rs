@@ -67,6 +67,12 @@ pub enum InstallError {
         /// Architecture found.
         arch: &'static str,
     },
+    /// The sources of the TypeScript SDKs are not where they were looked for.
+    #[error("{} has no package-lock.json: run this in a checkout, or name its sdk/js with --js-dir", folder.display())]
+    NoSources {
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
     /// There is no npm.
     #[error("npm was not found on PATH: install Node.js 20 or newer (it brings npm) and try again")]
     NoNpm,
