@@ -142,6 +142,11 @@ async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Option<Caller>
     Ok(caller)
 }
 
+/// Whether whoever these headers are of would still be let in.
+pub(crate) async fn is_valid(gateway: &Gateway, headers: &HeaderMap) -> Result<bool, LedgerError> {
+    Ok(caller(gateway, headers).await?.is_some())
+}
+
 fn read(gateway: &Gateway, token: &str, now: Timestamp) -> Option<Presented> {
     if let Ok(key) = token.parse() {
         return Some(Presented::Key(key));

@@ -11,8 +11,8 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderMap, StatusCode, request::Parts},
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response, Sse,
         sse::{self, KeepAlive},
@@ -33,7 +33,7 @@ use crate::{
     },
     payments::may_see,
     permissions::Viewing,
-    principal::{Member, Reader},
+    principal::{self, Member, Reader},
 };
 
 /// Streams that a workspace has open at once, its agents' included.
@@ -70,20 +70,19 @@ pub(crate) struct StreamQuery {
 pub(crate) async fn of_workspace(
     State(gateway): State<Arc<Gateway>>,
     member: Member<Viewing>,
-    parts: Parts,
+    headers: HeaderMap,
     StrictQuery(query): StrictQuery<StreamQuery>,
 ) -> Result<Response, Problem> {
     let follows = query.follow.unwrap_or(true);
-    let after = match after(&gateway, &parts.headers, &query).await? {
-        Some(after) => after,
-        None => {
-            let mut conn = gateway.ledger.read().await?;
-            events::newest(&mut conn).await?
-        }
+    let after = if let Some(after) = after(&gateway, &headers, &query).await? {
+        after
+    } else {
+        let mut conn = gateway.ledger.read().await?;
+        events::newest(&mut conn).await?
     };
     let scope = Scope::Workspace(member.workspace_id.clone());
     let begin = Begin { after, follows };
-    follow(gateway, parts, &member.workspace_id, scope, begin)
+    follow(&gateway, headers, &member.workspace_id, scope, begin)
 }
 
 /// A payment's events, from its first that is kept on, and as they happen.
@@ -100,7 +99,7 @@ pub(crate) async fn of_payment(
     State(gateway): State<Arc<Gateway>>,
     reader: Reader,
     Path(id): Path<String>,
-    parts: Parts,
+    headers: HeaderMap,
     StrictQuery(query): StrictQuery<StreamQuery>,
 ) -> Result<Response, Problem> {
     let payment = {
@@ -111,11 +110,11 @@ pub(crate) async fn of_payment(
         .filter(|payment| may_see(&reader, payment))
         .ok_or_else(|| Problem::not_found("payment"))?;
     let begin = Begin {
-        after: after(&gateway, &parts.headers, &query).await?.unwrap_or(0),
+        after: after(&gateway, &headers, &query).await?.unwrap_or(0),
         follows: query.follow.unwrap_or(true),
     };
     let scope = Scope::Payment(payment.id);
-    follow(gateway, parts, &payment.workspace_id, scope, begin)
+    follow(&gateway, headers, &payment.workspace_id, scope, begin)
 }
 
 /// Where the caller wants to go on.
@@ -214,8 +213,8 @@ struct Begin {
 /// Somebody who follows events.
 struct Follower {
     place: Place,
-    /// The request, whose key has to be valid for each page.
-    parts: Parts,
+    /// The request's, whose key has to be valid for each page.
+    headers: HeaderMap,
     scope: Scope,
     after: u64,
     follows: bool,
@@ -224,8 +223,8 @@ struct Follower {
 }
 
 fn follow(
-    gateway: Arc<Gateway>,
-    parts: Parts,
+    gateway: &Arc<Gateway>,
+    headers: HeaderMap,
     workspace_id: &str,
     scope: Scope,
     begin: Begin,
@@ -234,8 +233,8 @@ fn follow(
     // What is there already is looked at first.
     news.mark_changed();
     let follower = Follower {
-        place: Place::take(&gateway, workspace_id)?,
-        parts,
+        place: Place::take(gateway, workspace_id)?,
+        headers,
         scope,
         after: begin.after,
         follows: begin.follows,
@@ -294,9 +293,8 @@ impl Follower {
     }
 
     /// `None` when the key is not valid any more.
-    async fn still_welcome(&mut self) -> Option<()> {
-        let gateway = Arc::clone(&self.place.gateway);
-        let reader = Reader::from_request_parts(&mut self.parts, &gateway).await;
-        reader.ok().map(drop)
+    async fn still_welcome(&self) -> Option<()> {
+        let valid = principal::is_valid(&self.place.gateway, &self.headers).await;
+        valid.is_ok_and(|valid| valid).then_some(())
     }
 }
