@@ -70,10 +70,21 @@ fn paying_oneself_with_the_providers_invoice_buys_nothing() {
         let world = World::new(EXE).await;
         let api = PaidApi::start(&world, "0.05").await;
         world
-            .set_policy(|policy| policy.allowed_providers = vec![AllowedProvider::Anyone])
+            .set_policy(|policy| {
+                policy.allowed_providers = vec![AllowedProvider::Anyone];
+                policy.allow_unregistered = true;
+            })
             .await;
         let attacker = PrivateKeySigner::random().address();
-        let changes = json!({ "payTo": attacker.to_checksum(None) });
+        let mut changes =
+            json!({ "payTo": attacker.to_checksum(None), "providerUrl": api.url("report") });
+        let (status, denied) = world.quote("inv_altered", changes.clone()).await;
+        assert_eq!(
+            (status, denied["reason"].as_str()),
+            (403, Some("RECIPIENT_NOT_REGISTERED"))
+        );
+        // One that names another host is believed, as it is its own money.
+        changes["providerUrl"] = json!("https://elsewhere.example.com/report");
         let answer = buy_altered(&world, &api, changes).await;
         assert_unserved(&answer, "RECIPIENT_MISMATCH");
         // The money did move, to where the headers were altered to say.
