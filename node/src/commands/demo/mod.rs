@@ -25,7 +25,11 @@ use x402_service::{
     lifecycle::{GRACE, Tasks, stop_signal},
 };
 
-use self::{api::ENDPOINTS, setup::Cast, typescript::Scripts};
+use self::{
+    api::{ENDPOINTS, Endpoint},
+    setup::Cast,
+    typescript::Scripts,
+};
 use crate::{
     local::{
         chain::{Chain, ChainOptions},
