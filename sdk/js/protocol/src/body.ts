@@ -5,13 +5,24 @@ export class TooLargeError extends Error {
   override readonly name = "TooLargeError";
 }
 
+function tooLarge(): TooLargeError {
+  return new TooLargeError("the body is larger than its bound");
+}
+
 /** The whole body, unless it has more than `limit` bytes. */
 export async function readWhole(source: Response | Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  // The usual answer says how long it is, and HTTP keeps it to that unless it is compressed.
+  const stated = Number(source.headers.get("content-length") ?? Infinity);
+  if (stated <= limit && !source.headers.has("content-encoding")) {
+    const bytes = new Uint8Array(await source.arrayBuffer());
+    if (bytes.byteLength > limit) throw tooLarge();
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunksOf(source)) {
     length += chunk.byteLength;
-    if (length > limit) throw new TooLargeError("the body is larger than its bound");
+    if (length > limit) throw tooLarge();
     chunks.push(chunk);
   }
   return joined(chunks, length);
