@@ -1,5 +1,7 @@
 // Reading bodies up to a bound: nobody fills our memory.
 
+const utf8 = new TextDecoder();
+
 /** A body with more bytes than its bound. */
 export class TooLargeError extends Error {
   override readonly name = "TooLargeError";
@@ -28,6 +30,11 @@ export async function readWhole(source: Response | Request, limit: number): Prom
   return joined(chunks, length);
 }
 
+/** The same as text. */
+export async function readText(source: Response, limit: number): Promise<string> {
+  return utf8.decode(await readWhole(source, limit));
+}
+
 /** As much of a body as arrives and fits; breaks off silently. */
 export async function readSome(source: Response, limit: number, milliseconds: number): Promise<string> {
   const chunks: Uint8Array[] = [];
@@ -41,7 +48,7 @@ export async function readSome(source: Response, limit: number, milliseconds: nu
     }
   })();
   await reading.catch(() => undefined).finally(late.cancel);
-  const text = new TextDecoder().decode(joined(chunks, length));
+  const text = utf8.decode(joined(chunks, length));
   // A stranger's text ends up in logs and terminals, where control characters are commands.
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, " ");
 }
