@@ -6,7 +6,7 @@
 import { formatAmount, parseAmount } from "../../protocol/src/amount.js";
 import { parseAddress } from "../../protocol/src/address.js";
 import { BaseUrl, bearer } from "../../protocol/src/base-url.js";
-import { readWhole, TooLargeError } from "../../protocol/src/body.js";
+import { readText, TooLargeError } from "../../protocol/src/body.js";
 import { DENIALS, isOneOf } from "../../protocol/src/codes.js";
 import { asObject, type Fields, parseObject, read, text, whole } from "../../protocol/src/json.js";
 import { parseInvoiceId, parseResource } from "../../protocol/src/names.js";
@@ -148,8 +148,8 @@ export class Gateway {
         headers: { authorization: this.#authorization, accept: "application/json", "content-type": "application/json" },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      const bytes = await readWhole(response, MAX_ANSWER_BYTES);
-      return judged(response.status, parseObject(new TextDecoder().decode(bytes)));
+      const answered = await readText(response, MAX_ANSWER_BYTES);
+      return judged(response.status, parseObject(answered));
     } catch (cause) {
       if (cause instanceof GatewayError) throw cause;
       if (cause instanceof TooLargeError) {

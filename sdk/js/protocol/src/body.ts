@@ -1,20 +1,38 @@
 // Reading bodies up to a bound: nobody fills our memory.
 
+const utf8 = new TextDecoder();
+
 /** A body with more bytes than its bound. */
 export class TooLargeError extends Error {
   override readonly name = "TooLargeError";
 }
 
+function tooLarge(): TooLargeError {
+  return new TooLargeError("the body is larger than its bound");
+}
+
 /** The whole body, unless it has more than `limit` bytes. */
 export async function readWhole(source: Response | Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  // The usual answer says how long it is, and HTTP keeps it to that unless it is compressed.
+  const stated = Number(source.headers.get("content-length") ?? Infinity);
+  if (stated <= limit && !source.headers.has("content-encoding")) {
+    const bytes = new Uint8Array(await source.arrayBuffer());
+    if (bytes.byteLength > limit) throw tooLarge();
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunksOf(source)) {
     length += chunk.byteLength;
-    if (length > limit) throw new TooLargeError("the body is larger than its bound");
+    if (length > limit) throw tooLarge();
     chunks.push(chunk);
   }
   return joined(chunks, length);
+}
+
+/** The same as text. */
+export async function readText(source: Response, limit: number): Promise<string> {
+  return utf8.decode(await readWhole(source, limit));
 }
 
 /** As much of a body as arrives and fits; breaks off silently. */
@@ -30,7 +48,7 @@ export async function readSome(source: Response, limit: number, milliseconds: nu
     }
   })();
   await reading.catch(() => undefined).finally(late.cancel);
-  const text = new TextDecoder().decode(joined(chunks, length));
+  const text = utf8.decode(joined(chunks, length));
   // A stranger's text ends up in logs and terminals, where control characters are commands.
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, " ");
 }

@@ -55,6 +55,8 @@ const CLAIMS = new Set([
 
 const MAX_LOG_INDEX = 2 ** 32 - 1;
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** What a proof states, or nothing when it has not the form of a proof. */
 export function readProof(proof: string): ProofClaims | undefined {
   if (typeof proof !== "string" || proof.length > MAX_PROOF_LENGTH) return undefined;
@@ -97,8 +99,10 @@ export function parseHash(hash: string): string {
 function base64UrlText(encoded: string): string | undefined {
   try {
     const binary = atob(encoded.replaceAll("-", "+").replaceAll("_", "/"));
-    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const bytes = new Uint8Array(binary.length);
+    // A loop, as servers decode a proof for each request and `Uint8Array.from` takes ten times as long.
+    for (let index = 0; index < binary.length; index += 1) bytes[index] = binary.charCodeAt(index);
+    return utf8.decode(bytes);
   } catch {
     return undefined;
   }

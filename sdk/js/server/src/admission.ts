@@ -3,6 +3,8 @@
 // Fails closed: whatever is not a clear yes turns the request away, with a new invoice when the proof is refused, and
 // without one when paying again would be wrong.
 
+import { bytesToHex } from "@noble/hashes/utils.js";
+
 import { formatAmount } from "../../protocol/src/amount.js";
 import { bearer } from "../../protocol/src/base-url.js";
 import type { Refusal } from "../../protocol/src/codes.js";
@@ -84,7 +86,7 @@ export class Admission {
       return this.#demand(priced, terms, refusal, invoiceId, now);
     }
     try {
-      const attempt = await Attempt.begin(this.#attempts, invoiceId, hex(random(ATTEMPT_LENGTH)));
+      const attempt = await Attempt.begin(this.#attempts, invoiceId, bytesToHex(random(ATTEMPT_LENGTH)));
       const question = this.#question(ask.proof, invoiceId, terms, attempt);
       return await this.#redeem({ priced, terms, question, attempt }, now);
     } catch (error) {
@@ -185,8 +187,4 @@ export class Admission {
 
 function random(length: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(length));
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

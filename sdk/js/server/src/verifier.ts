@@ -4,7 +4,7 @@
 // followed. A question is repeated with the same attempt name, so a lost answer to a claim is not a lost claim.
 
 import { BaseUrl, bearer } from "../../protocol/src/base-url.js";
-import { readWhole, TooLargeError } from "../../protocol/src/body.js";
+import { readText, TooLargeError } from "../../protocol/src/body.js";
 import { isOneOf, type Refusal, REFUSALS } from "../../protocol/src/codes.js";
 import { type Fields, parseObject, whole } from "../../protocol/src/json.js";
 import { Slots } from "./slots.js";
@@ -116,11 +116,11 @@ export class Verifier {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), this.#timeoutMs);
     let status;
-    let bytes;
+    let body;
     try {
       const response = await this.#fetch(url, { ...init, redirect: "manual", signal: late.signal });
       status = response.status;
-      bytes = await readWhole(response, maxBytes);
+      body = await readText(response, maxBytes);
     } catch (cause) {
       if (cause instanceof TooLargeError) throw new VerifierError("the verifier's answer is too large to be one; is the URL a verifier's?");
       throw new VerifierError("the verifier cannot be reached", true, cause);
@@ -130,7 +130,7 @@ export class Verifier {
     if (status >= 500 || status === 429) throw new VerifierError(`the verifier has a problem (status ${status})`, true);
     if (status === 401 || status === 403) throw new VerifierError("the verifier does not accept the API key; check or rotate it");
     if (status !== 200) throw new VerifierError(`the verifier refused the question (status ${status}); is the URL a verifier's?`);
-    const fields = parseObject(new TextDecoder().decode(bytes));
+    const fields = parseObject(body);
     if (fields === undefined) throw notUnderstood();
     return fields;
   }
