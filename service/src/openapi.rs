@@ -7,17 +7,18 @@ use utoipa::{
 
 /// Adds the answers that the layers around a handler give. What a handler says of a status stays.
 #[derive(Clone, Copy, Debug)]
-pub struct CommonAnswers;
+pub struct CommonAnswers {
+    /// What a 429 says, if every operation may answer it.
+    pub limited: Option<&'static str>,
+    /// What a 503 says.
+    pub unavailable: &'static str,
+}
 
 const INVALID: (&str, &str) = ("400", "INVALID_REQUEST: the message says what is wrong");
 const UNAUTHORIZED: (&str, &str) = ("401", "UNAUTHORIZED: no key, or not one that is valid here");
 const TOO_LARGE: (&str, &str) = ("413", "PAYLOAD_TOO_LARGE");
 const NOT_JSON: (&str, &str) = ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json");
 const INTERNAL: (&str, &str) = ("500", "INTERNAL: our fault, and logged");
-const UNAVAILABLE: (&str, &str) = (
-    "503",
-    "A part that is needed is away or busy; ask again after Retry-After",
-);
 
 impl Modify for CommonAnswers {
     fn modify(&self, openapi: &mut OpenApi) {
@@ -26,7 +27,7 @@ impl Modify for CommonAnswers {
             .paths
             .values_mut()
             .flat_map(operations)
-            .for_each(complete);
+            .for_each(|operation| self.complete(operation));
     }
 }
 
@@ -42,24 +43,27 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .flatten()
 }
 
-fn complete(operation: &mut Operation) {
-    let takes_body = operation.request_body.is_some();
-    let takes_any = takes_body || operation.parameters.is_some();
-    let is_secured = operation.security.is_some();
-    let common = [
-        (takes_any, INVALID),
-        (is_secured, UNAUTHORIZED),
-        (takes_body, TOO_LARGE),
-        (takes_body, NOT_JSON),
-        (true, INTERNAL),
-        (true, UNAVAILABLE),
-    ];
-    for (_, (status, description)) in common.into_iter().filter(|(applies, _)| *applies) {
-        operation
-            .responses
-            .responses
-            .entry(status.to_owned())
-            .or_insert_with(|| problem(description).into());
+impl CommonAnswers {
+    fn complete(self, operation: &mut Operation) {
+        let takes_body = operation.request_body.is_some();
+        let takes_any = takes_body || operation.parameters.is_some();
+        let is_secured = operation.security.is_some();
+        let common = [
+            takes_any.then_some(INVALID),
+            is_secured.then_some(UNAUTHORIZED),
+            takes_body.then_some(TOO_LARGE),
+            takes_body.then_some(NOT_JSON),
+            self.limited.map(|limited| ("429", limited)),
+            Some(INTERNAL),
+            Some(("503", self.unavailable)),
+        ];
+        for (status, description) in common.into_iter().flatten() {
+            operation
+                .responses
+                .responses
+                .entry(status.to_owned())
+                .or_insert_with(|| problem(description).into());
+        }
     }
 }
 

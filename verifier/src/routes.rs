@@ -87,9 +87,15 @@ async fn openapi() -> Response {
         description = "Does this proof pay this invoice? Answers come from an index of the chain. Refusals are 200 with verified=false and the first reason that holds."
     ),
     paths(verify::verify, batch::verify_batch, revocations::list, jwks),
-    modifiers(&ProviderKey, &CommonAnswers)
+    modifiers(&ProviderKey, &COMMON)
 )]
 struct ApiDoc;
+
+/// What the layers around the handlers answer.
+const COMMON: CommonAnswers = CommonAnswers {
+    limited: None,
+    unavailable: "DIRECTORY_STALE: ask again after Retry-After",
+};
 
 struct ProviderKey;
 

@@ -41,6 +41,60 @@ async fn the_document_describes_every_public_route_and_code() {
 }
 
 #[tokio::test]
+async fn every_request_in_the_document_is_shown_and_is_one_that_can_be_read() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let agent = house.agent(&owner, policy("1", "1", "1")).await;
+    let (_, document) = house.send("GET", "/openapi.json", "", Value::Null).await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(content) = operation.pointer("/requestBody/content/application~1json") else {
+                continue;
+            };
+            let key = match operation["tags"][0].as_str().unwrap() {
+                "agent" => &agent.key,
+                "operator" => OPERATOR,
+                _ => &owner.key,
+            };
+            let example = content["example"].clone();
+            assert!(example.is_object(), "{method} {path}");
+            let (status, answer) = house
+                .send(
+                    &method.to_uppercase(),
+                    &path.replace("{id}", "some_1"),
+                    key,
+                    example,
+                )
+                .await;
+            // What the example names is not there, but nothing is wrong with its form.
+            let code = answer["error"].as_str().unwrap_or_default();
+            assert!(
+                status != 400 || !["INVALID_REQUEST"].contains(&code),
+                "{method} {path}: {status} {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_in_the_document_is_shown() {
+    let house = House::new().await;
+    let (_, document) = house.send("GET", "/openapi.json", "", Value::Null).await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let shown = response.pointer("/content/application~1json/examples");
+                assert!(
+                    status.starts_with('2') || shown.is_some(),
+                    "{status} of {method} {path} names no code: {}",
+                    response["description"]
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_docs_page_is_served() {
     let house = House::new().await;
     assert_eq!(house.send("GET", "/docs", "", Value::Null).await.0, 200);
