@@ -234,12 +234,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_is_closed_and_one_that_speaks_is_not() {
-        let address = start(2, Duration::from_millis(300)).await;
+        let address = start(2, Duration::from_millis(1_500)).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut speaks = TcpStream::connect(address).await.unwrap();
-        for _ in 0..6 {
+        for _ in 0..14 {
             assert!(ask(&mut speaks).await.starts_with("HTTP/1.1 200"));
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
         }
         let end = timeout(SOON, silent.read(&mut [0; 16])).await.unwrap();
         assert!(end.is_err() || end.is_ok_and(|len| len == 0));
