@@ -19,7 +19,7 @@ pub struct ClickHouseConfig {
     #[arg(long, env = "X402_CLICKHOUSE_DATABASE", default_value = "x402")]
     pub clickhouse_database: String,
 
-    /// User of ClickHouse; the indexer makes the tables, the gateway also inserts into payment_events, the verifier only reads
+    /// User of ClickHouse; the indexer makes the tables, the gateway also inserts what happens to payments, the verifier only reads
     #[arg(long, env = "X402_CLICKHOUSE_USER", default_value = "default")]
     pub clickhouse_user: String,
 

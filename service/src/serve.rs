@@ -17,7 +17,7 @@ use crate::problem::Problem;
 
 /// How long a peer may leave what was sent to it unread. The socket watches over it, so that it holds for whatever is
 /// being sent: answers, lines and streams alike.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// Limits of one service's public port.
 #[derive(Clone, Copy, Debug)]
