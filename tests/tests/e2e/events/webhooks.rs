@@ -105,7 +105,7 @@ fn a_webhook_is_signed_retried_after_a_500_and_told_each_event_under_one_id() {
 fn an_endpoint_that_is_slow_or_dead_holds_up_no_other() {
     run(async {
         let world = World::new(EXE).await;
-        let slow = Endpoint::answering(StatusCode::OK, 0, Duration::from_secs(60)).await;
+        let slow = Endpoint::answering(StatusCode::OK, 0, Duration::from_mins(1)).await;
         let gone = Endpoint::answering(StatusCode::GONE, 0, Duration::ZERO).await;
         let good = Endpoint::start().await;
         let dead = CreateWebhook {
