@@ -29,7 +29,7 @@ fn careful() -> Value {
     policy
 }
 
-fn with(changes: Value) -> Value {
+fn with(changes: &Value) -> Value {
     let mut body = quote_of("inv_1", "0.05");
     for (key, value) in changes.as_object().unwrap() {
         body[key] = value.clone();
@@ -70,7 +70,7 @@ async fn a_registered_host_is_paid_at_its_providers_payees_only() {
     let open = house.agent(&owner, policy("1", "100", "100")).await;
     let strict = house.agent(&owner, careful()).await;
     let refused = Some("RECIPIENT_NOT_REGISTERED".to_owned());
-    let quote = || with(json!({}));
+    let quote = || with(&json!({}));
     // Nobody has registered the host yet.
     assert_eq!(denial(&house, &strict, quote()).await, refused);
     assert_eq!(denial(&house, &open, quote()).await, None);
@@ -94,13 +94,13 @@ async fn a_registered_host_is_paid_at_its_providers_payees_only() {
     seller(&house, &owner, &["other.example.com"], &[STRANGER]).await;
     for agent in [&strict, &open] {
         assert_eq!(denial(&house, agent, quote()).await, None);
-        let second = with(json!({"payTo": SECOND_PAYEE}));
+        let second = with(&json!({"payTo": SECOND_PAYEE}));
         assert_eq!(denial(&house, agent, second).await, None);
         for url in [
             "https://api.example.com/report",
             "http://api.example.com.:8080/x",
         ] {
-            let altered = with(json!({"payTo": STRANGER, "providerUrl": url}));
+            let altered = with(&json!({"payTo": STRANGER, "providerUrl": url}));
             assert_eq!(denial(&house, agent, altered).await, refused, "{url}");
         }
     }
@@ -163,7 +163,7 @@ async fn what_is_altered_after_it_was_signed_is_refused() {
     let (_, key) = seller(&house, &owner, &[HOST], &[PAYEE, SECOND_PAYEE]).await;
     let (_, others) = seller(&house, &owner, &["other.example.com"], &[STRANGER]).await;
     let signed = |changes: Value| {
-        let mut body = with(json!({"signature": signature(&key)}));
+        let mut body = with(&json!({"signature": signature(&key)}));
         for (name, value) in changes.as_object().unwrap() {
             body[name] = value.clone();
         }
@@ -171,7 +171,7 @@ async fn what_is_altered_after_it_was_signed_is_refused() {
     };
     assert_eq!(denial(&house, &agent, signed(json!({}))).await, None);
     assert_eq!(
-        denial(&house, &agent, with(json!({}))).await,
+        denial(&house, &agent, with(&json!({}))).await,
         None,
         "unsigned is fine"
     );
@@ -196,7 +196,7 @@ async fn what_is_altered_after_it_was_signed_is_refused() {
             "POST",
             "/quote",
             &agent.key,
-            with(json!({"signature": "x".repeat(257)})),
+            with(&json!({"signature": "x".repeat(257)})),
         )
         .await;
     assert_eq!(status, 400);
@@ -211,8 +211,8 @@ async fn a_policy_may_pay_signed_invoices_only() {
     let agent = house.agent(&owner, strict.clone()).await;
     let (id, key) = seller(&house, &owner, &[HOST], &[PAYEE]).await;
     let unsigned = Some("INVOICE_NOT_SIGNED".to_owned());
-    assert_eq!(denial(&house, &agent, with(json!({}))).await, unsigned);
-    let signed = with(json!({"signature": signature(&key)}));
+    assert_eq!(denial(&house, &agent, with(&json!({}))).await, unsigned);
+    let signed = with(&json!({"signature": signature(&key)}));
     let (status, quote) = house
         .send("POST", "/quote", &agent.key, signed.clone())
         .await;
@@ -229,9 +229,9 @@ async fn a_policy_may_pay_signed_invoices_only() {
     let (status, rotated) = house.send("POST", &path, &owner.key, Value::Null).await;
     assert_eq!(status, 200);
     let wrong = Some("INVOICE_SIGNATURE_INVALID".to_owned());
-    let again = with(json!({"signature": signature(&key), "invoiceId": "inv_1"}));
+    let again = with(&json!({"signature": signature(&key), "invoiceId": "inv_1"}));
     assert_eq!(denial(&house, &agent, again).await, wrong);
-    let renewed = with(json!({"signature": signature(&text(&rotated, "apiKey"))}));
+    let renewed = with(&json!({"signature": signature(&text(&rotated, "apiKey"))}));
     assert_eq!(denial(&house, &agent, renewed).await, None);
     let (status, paid) = house.send("POST", "/pay", &agent.key, pay).await;
     assert_ne!(

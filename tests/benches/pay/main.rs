@@ -119,7 +119,7 @@ async fn measure(only: Option<String>) {
     println!("SQLite's durable commits         {commits_per_s:>8.0}/s");
     let raw = baselines::raw_payments(&world, treasury).await;
     println!(
-        "transactions handed to the node  {:>8.0}/s at once, included after p50 {:.1} ms one by one",
+        "transactions handed to the node  {:>8.0}/s in a row, included after p50 {:.1} ms one by one",
         raw.per_s, raw.included_ms_p50
     );
 
