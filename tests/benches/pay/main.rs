@@ -8,13 +8,14 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::arithmetic_side_effects,
     clippy::float_arithmetic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::disallowed_methods,
     reason = "a bench that cannot go on fails; its results are its output, and rates are no money"
 )]
