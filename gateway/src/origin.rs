@@ -1,7 +1,7 @@
 //! Where an invoice comes from: the ledger's registrations in, facts for the policy out.
 //!
 //! The host is the one that the agent says it asked. An agent that lies about it can only name a host whose provider
-//! is not paid at the invoice's payee, or one that nobody has registered.
+//! is paid at the invoice's payee, or one that nobody has registered.
 
 use alloy::primitives::B256;
 use jiff::Timestamp;

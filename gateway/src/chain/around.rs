@@ -95,10 +95,10 @@ impl Chain {
         let gas: Asked<U64> = ask(&mut batch, "eth_estimateGas", &(transfer, block))?;
         send(batch).await?;
 
-        let from_blocked = read::<token::blacklistedCall>(from_listed).await?
-            | read::<token::frozenCall>(frozen).await?;
+        let from_listed = read::<token::blacklistedCall>(from_listed).await?;
+        let from_frozen = read::<token::frozenCall>(frozen).await?;
         let blocked = [
-            (from_blocked, treasury),
+            (from_listed || from_frozen, treasury),
             (read::<token::blacklistedCall>(to_listed).await?, payee),
             (
                 read::<token::blacklistedCall>(spender_listed).await?,

@@ -56,7 +56,7 @@ async fn settle(house: &House, owner: &Tenant, id: &str) {
         .await
         .unwrap();
     let transaction = crate::spender::SignedTransaction {
-        raw: vec![1].into(),
+        raw: vec![1_u8].into(),
         hash: B256::repeat_byte(1),
     };
     let signed = transitions::Signed {

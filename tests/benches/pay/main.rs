@@ -8,13 +8,14 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::arithmetic_side_effects,
     clippy::float_arithmetic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::disallowed_methods,
     reason = "a bench that cannot go on fails; its results are its output, and rates are no money"
 )]
@@ -119,7 +120,7 @@ async fn measure(only: Option<String>) {
     println!("SQLite's durable commits         {commits_per_s:>8.0}/s");
     let raw = baselines::raw_payments(&world, treasury).await;
     println!(
-        "transactions handed to the node  {:>8.0}/s at once, included after p50 {:.1} ms one by one",
+        "transactions handed to the node  {:>8.0}/s in a row, included after p50 {:.1} ms one by one",
         raw.per_s, raw.included_ms_p50
     );
 

@@ -31,8 +31,8 @@ pub(crate) async fn add(world: &World, count: u64, raw: &[u8]) {
                    'broadcast', reserved_at, payer, 1000000 + i, x'{raw}', randomblob(32), printf('%078d', 1), created_at, updated_at
             FROM model, numbers;
         INSERT INTO payment_steps (payment_id, status, reason, at)
-            SELECT 'pay_open_' || i, status, 'by the bench', updated_at
-            FROM numbers, (SELECT 'quoted' AS status UNION ALL SELECT 'reserved' UNION ALL SELECT 'signed' UNION ALL
+            SELECT 'pay_open_' || i, step, 'by the bench', updated_at
+            FROM numbers, (SELECT 'quoted' AS step UNION ALL SELECT 'reserved' UNION ALL SELECT 'signed' UNION ALL
                            SELECT 'broadcast'), model;
         COMMIT;"
     );
