@@ -6,7 +6,6 @@
 import { parseAddress } from "../../protocol/src/address.js";
 import { parseAmount } from "../../protocol/src/amount.js";
 import { type Fields, read, text, whole } from "../../protocol/src/json.js";
-import { parseResource } from "../../protocol/src/names.js";
 import { parseHash } from "../../protocol/src/proof.js";
 import type { Terms } from "./invoice.js";
 import type { VerifiedPayment } from "./payment.js";
@@ -39,7 +38,7 @@ export function judge(invoiceId: string, terms: Terms, minConfirmations: number,
     blockNumber: whole(answer, "blockNumber"),
     confirmations: whole(answer, "confirmations"),
     finalized: typeof answer["finalized"] === "boolean" ? answer["finalized"] : undefined,
-    resource: read(parseResource, text(answer, "resource")),
+    resource: terms.resource,
     confirmed: true,
   };
   const missing = Object.entries(payment).find(([, value]) => value === undefined);

@@ -50,7 +50,7 @@ pub(super) fn payment_required() -> Vec<Value> {
         (header::NETWORK, "mainnet"),
         (header::CURRENCY, "MNEE"),
     ];
-    let changed = changes.into_iter().map(|(name, value)| {
+    let with_other = changes.into_iter().map(|(name, value)| {
         let rest = good.into_iter().filter(|(kept, _)| *kept != name);
         read_headers(&rest.chain([(name, value)]).collect::<Vec<_>>())
     });
@@ -58,7 +58,7 @@ pub(super) fn payment_required() -> Vec<Value> {
         let rest = good.into_iter().filter(|(kept, _)| *kept != name);
         read_headers(&rest.collect::<Vec<_>>())
     });
-    changed.chain(lacking).collect()
+    with_other.chain(lacking).collect()
 }
 
 fn read_headers(pairs: &[(&'static str, &str)]) -> Value {

@@ -70,7 +70,7 @@ pub(super) fn proofs() -> Value {
         with_claims(&|claims| claims["txHash"] = json!("0x07")),
         with_claims(&|claims| claims["resource"] = json!("GET https://api.example.com/report?x")),
         with_claims(&|claims| drop(claims.as_object_mut().unwrap().remove("payer"))),
-        good[..good.len() - 2].to_owned(),
+        good.split_at(good.len().saturating_sub(2)).0.to_owned(),
         String::new(),
         "..".to_owned(),
         "a.b.c".to_owned(),
@@ -79,8 +79,8 @@ pub(super) fn proofs() -> Value {
     ];
     let read = |text: String| {
         let stated = read_unchecked(&text).ok();
-        let signed = keys.read(&text).is_ok();
-        json!({ "proof": text, "stated": stated, "signed": signed })
+        let vouched_for = keys.read(&text).is_ok();
+        json!({ "proof": text, "stated": stated, "signed": vouched_for })
     };
     json!({ "jwks": jwks, "texts": texts.map(read) })
 }
