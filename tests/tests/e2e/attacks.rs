@@ -80,7 +80,7 @@ fn paying_oneself_with_the_providers_invoice_buys_nothing() {
             json!({ "payTo": attacker.to_checksum(None), "providerUrl": api.url("report") });
         let (status, denied) = world.quote("inv_altered", changes.clone()).await;
         assert_eq!(
-            (status, denied["reason"].as_str()),
+            (status.as_u16(), denied["reason"].as_str()),
             (403, Some("RECIPIENT_NOT_REGISTERED"))
         );
         // One that names another host is believed, as it is its own money.
