@@ -75,6 +75,7 @@ impl Seller {
             ("X402_PROVIDER_KEY", world.provider_key.clone()),
             ("X402_PAY_TO", world.pay_to.to_checksum(None)),
             ("X402_NETWORK", "devnet".to_owned()),
+            ("X402_TOKEN", world.token.address.to_checksum(None)),
         ];
         environment.extend(public_url.map(|url| ("PUBLIC_URL", url.to_string())));
         let log = world.folder.path().join(format!("{name}.log"));

@@ -37,7 +37,7 @@ for (const name of ["agent", "server"]) {
 
 const checks = `
 const agent = createAgentClient({ gatewayUrl: "https://gateway.example.com", apiKey: "x402_agent_a", maxAmount: "0.10" });
-const options = { verifierUrl: "https://verifier.example.com", apiKey: "x402_provider_a", network: "mainnet", publicUrl: "https://api.example.com" };
+const options = { verifierUrl: "https://verifier.example.com", apiKey: "x402_provider_0a_a", network: "mainnet", publicUrl: "https://api.example.com" };
 const x402 = createX402({ ...options, payTo: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8" });
 const handler = x402.handler({ price: "0.05", description: "a report" }, () => new Response("ok"));
 handler(new Request("https://api.example.com/report")).then((response) => {

@@ -180,6 +180,7 @@ function quoteRequest(invoice: Invoice): object {
     ...(invoice.description === undefined ? {} : { description: invoice.description }),
     providerUrl: url,
     method,
+    ...(invoice.signature === undefined ? {} : { signature: invoice.signature }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface Invoice {
   readonly resource: string;
   /** The same in the provider's words. */
   readonly description: string | undefined;
+  /** The provider's signature over it, for the gateway to check. */
+  readonly signature?: string | undefined;
 }
 
 /** The request that an answer answers. */
@@ -55,7 +57,8 @@ export function extractInvoice(response: Response, asked: Asked = {}): Invoice {
   if (currency !== undefined && currency !== header.MNEE) throw new InvoiceError("OTHER_CURRENCY", header.CURRENCY);
   const description = optional(headers, header.DESCRIPTION);
   const resource = named(asked.method ?? "GET", String(asked.url ?? response.url));
-  return { invoiceId, amount, payTo, network, resource, description };
+  const signature = optional(headers, header.SIGNATURE);
+  return { invoiceId, amount, payTo, network, resource, description, signature };
 }
 
 /** Method and URL of a resource. */

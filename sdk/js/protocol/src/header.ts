@@ -12,6 +12,8 @@ export const NETWORK = "x-402-network";
 export const DESCRIPTION = "x-402-description";
 /** Always `MNEE`. */
 export const CURRENCY = "x-402-currency";
+/** The provider's signature over the invoice. */
+export const SIGNATURE = "x-402-signature";
 /** The proof, on the retry. */
 export const PROOF = "x-402-proof";
 

@@ -8,8 +8,10 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { formatAmount } from "../../protocol/src/amount.js";
 import { bearer } from "../../protocol/src/base-url.js";
 import type { Refusal } from "../../protocol/src/codes.js";
+import { invoiceHash } from "../../protocol/src/invoice-hash.js";
 import { resourceOf } from "../../protocol/src/names.js";
 import { readProof } from "../../protocol/src/proof.js";
+import { InvoiceSigner } from "../../protocol/src/signature.js";
 import { type Answer, notCanonical, notYet, paymentRequired, unavailable } from "./answer.js";
 import { Attempt, type AttemptStore, MemoryAttempts } from "./attempts.js";
 import { checked, type Config, type ServerOptions } from "./config.js";
@@ -55,6 +57,7 @@ export class Admission {
   readonly config: Config;
   readonly offline: Offline | undefined;
   readonly #keys: InvoiceKeys;
+  readonly #signer: InvoiceSigner;
   readonly #verifier: Verifier;
   readonly #attempts: AttemptStore;
   readonly #prefix: string;
@@ -65,6 +68,7 @@ export class Admission {
     this.#verifier = new Verifier(options.verifierUrl, options.apiKey, verifierTimeoutMs, options.fetch);
     if (options.previousApiKey !== undefined) bearer(options.previousApiKey);
     this.#keys = new InvoiceKeys(options.apiKey, options.previousApiKey);
+    this.#signer = new InvoiceSigner(options.apiKey);
     this.#attempts = options.attempts ?? new MemoryAttempts();
     this.#prefix = publicUrl.pathname.replace(/\/$/, "");
     this.offline = options.offline && new Offline(options.offline, this.#verifier, onError);
@@ -141,11 +145,20 @@ export class Admission {
   }
 
   /** A new invoice for these terms. */
-  #demand(priced: Priced, terms: Terms, refusal: Refusal | undefined, refused: string | undefined, now: number): Verdict {
+  async #demand(
+    priced: Priced,
+    terms: Terms,
+    refusal: Refusal | undefined,
+    refused: string | undefined,
+    now: number,
+  ): Promise<Verdict> {
     const expiresAt = now + this.config.invoiceTtlSeconds;
     const invoiceId = this.#keys.issue(terms, expiresAt, random(NONCE_LENGTH));
     if (refusal !== undefined) this.config.onRefused({ code: refusal, resource: terms.resource, invoiceId: refused });
-    return { paid: false, answer: paymentRequired(refusal, invoiceId, expiresAt, terms, priced.description) };
+    const { resource, price: amount, payTo, network } = terms;
+    const hash = invoiceHash({ invoiceId, payTo, amount, resource }, network.name, this.config.token);
+    const invoice = { invoiceId, expiresAt, signature: await this.#signer.sign(hash) };
+    return { paid: false, answer: paymentRequired(refusal, invoice, terms, priced.description) };
   }
 
   #question(proof: string, invoiceId: string, terms: Terms, attempt: Attempt): Question {

@@ -21,6 +21,15 @@ export interface Answer {
   readonly body: string;
 }
 
+/** A new invoice, besides its terms. */
+export interface Issued {
+  readonly invoiceId: string;
+  /** Unix seconds. */
+  readonly expiresAt: number;
+  /** The provider's signature over it. */
+  readonly signature: string;
+}
+
 /** What a buyer should do about a refusal. */
 const ADVICE: Record<Refusal | "PAYMENT_REQUIRED", string> = {
   PAYMENT_REQUIRED: "pay this invoice through your gateway, then send the request again with its proof in X-402-Proof",
@@ -28,7 +37,7 @@ const ADVICE: Record<Refusal | "PAYMENT_REQUIRED", string> = {
     "X-402-Proof is not a proof that is accepted here; send it exactly as your gateway gave it, or pay this new invoice",
   PROOF_EXPIRED: "the proof or its invoice has ended; to buy now, pay this new invoice",
   PAYMENT_NOT_FOUND: "the chain shows no such payment; ask your gateway about it before you pay this new invoice",
-  PAYMENT_PENDING: "the payment is not confirmed yet; do not pay again, send the same proof again",
+  PAYMENT_PENDING: "the payment is not confirmed yet; do not pay again, send the same proof again after retryAfterMs",
   INVOICE_MISMATCH:
     "the proof pays for another request; send it with the method and URL that it paid for, or pay this new invoice",
   AMOUNT_MISMATCH: "the proof pays another amount than the price; ask the provider before you pay this new invoice",
@@ -41,8 +50,7 @@ const ADVICE: Record<Refusal | "PAYMENT_REQUIRED", string> = {
 /** 402 with a new invoice, and why the proof that came, if any, does not do. */
 export function paymentRequired(
   code: Refusal | undefined,
-  invoiceId: string,
-  expiresAt: number,
+  { invoiceId, expiresAt, signature }: Issued,
   terms: Terms,
   description: string,
 ): Answer {
@@ -60,13 +68,13 @@ export function paymentRequired(
     [header.NETWORK]: network,
     [header.CURRENCY]: currency,
     [header.DESCRIPTION]: description,
+    [header.SIGNATURE]: signature,
   });
 }
 
 /** Its payment is not indexed or confirmed yet. */
 export function notYet(retryAfterMs: number | undefined): Answer {
-  const message = "the payment is not confirmed yet; do not pay again, send the same proof again after retryAfterMs";
-  return later("PAYMENT_PENDING", message, retryAfterMs ?? PENDING_RETRY_MS);
+  return later("PAYMENT_PENDING", ADVICE.PAYMENT_PENDING, retryAfterMs ?? PENDING_RETRY_MS);
 }
 
 /** Whether it was paid cannot be found out now. */

@@ -10,6 +10,9 @@ import type { AttemptStore } from "./attempts.js";
 import type { Confirmation } from "./confirm.js";
 import type { VerifiedPayment } from "./payment.js";
 
+/** MNEE on Ethereum. */
+const MNEE_TOKEN = "0x8ccedbAe4916b79da7F3F612EfB2EB93A2bFD6cF";
+
 const MINUTE_MS = 60_000;
 
 /** The longest that an invoice may ask to be paid. */
@@ -28,6 +31,8 @@ export interface ServerOptions {
   readonly payTo: string;
   /** On which network: `mainnet`, `sepolia`, `devnet` or a CAIP-2 id. */
   readonly network: string;
+  /** In which token; MNEE when absent. Signatures over invoices name it. */
+  readonly token?: string | undefined;
   /** Scheme, host and path prefix that agents use for this API, whatever proxies do in between. */
   readonly publicUrl: string | URL;
   /** The key before the last rotation: its open invoices stay valid. */
@@ -82,6 +87,7 @@ export interface OfflineOptions {
 export interface Config {
   readonly payTo: string;
   readonly network: Network;
+  readonly token: string;
   readonly publicUrl: URL;
   readonly invoiceTtlSeconds: number;
   readonly minConfirmations: number;
@@ -109,6 +115,7 @@ export function checked(options: ServerOptions): Config {
   return {
     payTo,
     network: parseNetwork(options.network),
+    token: parseAddress(options.token ?? MNEE_TOKEN),
     publicUrl,
     invoiceTtlSeconds: Math.floor(ttl / 1_000),
     minConfirmations,

@@ -110,9 +110,9 @@ test("another instance redeems what this one issued, and a rotated key what its 
   const asked = await verifier();
   const one = await Api.start(startPlain, options(asked));
   const proof = await one.bought("GET /report", unsignedProof);
-  const stranger = await Api.start(startPlain, options(asked, { apiKey: "x402_provider_other" }));
+  const stranger = await Api.start(startPlain, options(asked, { apiKey: "x402_provider_0a_other" }));
   assert.deepEqual(code(await stranger.send("GET /report", proof)), [402, "INVOICE_MISMATCH"]);
-  const rotated = await Api.start(startPlain, options(asked, { apiKey: "x402_provider_other", previousApiKey: KEY }));
+  const rotated = await Api.start(startPlain, options(asked, { apiKey: "x402_provider_0a_other", previousApiKey: KEY }));
   assert.equal((await rotated.send("GET /report", proof)).status, 200);
   const proofOfOther = await one.bought("GET /report", unsignedProof);
   const other = await Api.start(startPlain, options(asked));

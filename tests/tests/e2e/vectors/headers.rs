@@ -12,7 +12,7 @@ use super::PAYEE;
 
 pub(super) fn payment_required() -> Vec<Value> {
     let long = "a".repeat(513);
-    let changes: [(&'static str, &str); 22] = [
+    let changes: [(&'static str, &str); 23] = [
         (header::DESCRIPTION, "AI Completion API"),
         (header::DESCRIPTION, &long),
         (header::NETWORK, "eip155:1"),
@@ -35,6 +35,7 @@ pub(super) fn payment_required() -> Vec<Value> {
         (header::CURRENCY, "MNEE"),
         (header::CURRENCY, "USDC"),
         (header::CURRENCY, "mnee"),
+        (header::SIGNATURE, "0011223344556677.c2lnbmVk"),
     ];
     let absent = [
         header::INVOICE_ID,
@@ -89,6 +90,7 @@ fn read_headers(pairs: &[(&'static str, &str)]) -> Value {
                 "network": required.network,
                 "resource": required.invoice.resource,
                 "description": required.description,
+                "signature": required.signature,
             });
         }
         Err(error) => {
