@@ -73,16 +73,15 @@ pub(crate) async fn of_workspace(
     StrictQuery(query): StrictQuery<StreamQuery>,
 ) -> Result<Response, Problem> {
     let follows = query.follow.unwrap_or(true);
-    let after = match after(&gateway, &parts.headers, &query).await? {
-        Some(after) => after,
-        None => {
-            let mut conn = gateway.ledger.read().await?;
-            events::newest(&mut conn).await?
-        }
+    let after = if let Some(after) = after(&gateway, &parts.headers, &query).await? {
+        after
+    } else {
+        let mut conn = gateway.ledger.read().await?;
+        events::newest(&mut conn).await?
     };
     let scope = Scope::Workspace(owner.workspace_id.clone());
     let begin = Begin { after, follows };
-    follow(gateway, parts, &owner.workspace_id, scope, begin)
+    follow(&gateway, parts, &owner.workspace_id, scope, begin)
 }
 
 /// A payment's events, from its first that is kept on, and as they happen.
@@ -114,7 +113,7 @@ pub(crate) async fn of_payment(
         follows: query.follow.unwrap_or(true),
     };
     let scope = Scope::Payment(payment.id);
-    follow(gateway, parts, &payment.workspace_id, scope, begin)
+    follow(&gateway, parts, &payment.workspace_id, scope, begin)
 }
 
 /// Where the caller wants to go on.
@@ -223,7 +222,7 @@ struct Follower {
 }
 
 fn follow(
-    gateway: Arc<Gateway>,
+    gateway: &Arc<Gateway>,
     parts: Parts,
     workspace_id: &str,
     scope: Scope,
@@ -233,7 +232,7 @@ fn follow(
     // What is there already is looked at first.
     news.mark_changed();
     let follower = Follower {
-        place: Place::take(&gateway, workspace_id)?,
+        place: Place::take(gateway, workspace_id)?,
         parts,
         scope,
         after: begin.after,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use x402_schemas::codes::PaymentError;
+
 use super::*;
 use crate::ledger::{
     event_cursors::{self, Consumer, Cursor},
@@ -48,7 +50,7 @@ async fn every_step_and_every_denial_is_told_with_what_it_did() {
         assert_eq!(event.data.agent_id, agent.id);
         assert_eq!(one.provider_id.as_deref(), Some(provider_id.as_str()));
     }
-    let code = |number: usize| told[number].event.data.code.map(|code| code.as_str());
+    let code = |number: usize| told[number].event.data.code.map(PaymentError::as_str);
     assert_eq!(code(0), Some("AGENT_REQUEST_LIMIT"));
     assert_eq!(told[0].event.data.payment_id, None);
     assert_eq!((code(1), code(2)), (None, None));

@@ -17,7 +17,7 @@ const MAX_URL: usize = 2_048;
 
 /// Networks that are not the public Internet's: address and length of the prefix.
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 14] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -138,9 +138,11 @@ impl Resolve for Reach {
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             // A name that leads within, be it by one address of several, is up to no good.
             if !found.iter().all(|address| reach.includes(address.ip())) {
-                return Err(Box::new(AddressError::NotPublic) as Box<dyn Error + Send + Sync>);
+                let refused: Box<dyn Error + Send + Sync> = AddressError::NotPublic.into();
+                return Err(refused);
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let addresses: Addrs = Box::new(found.into_iter());
+            Ok(addresses)
         })
     }
 }
