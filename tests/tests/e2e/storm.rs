@@ -335,7 +335,7 @@ impl Buyer {
     /// Asks once. A quote that gave no payment, or a failed one, makes room for another.
     async fn is_settled(&self, number: usize, quote: &mut Option<Value>) -> bool {
         if quote.is_none() {
-            if number % 10 == 0 {
+            if number.is_multiple_of(10) {
                 self.quote(&format!("dear_{number}"), "11").await;
             }
             let answer = self.quote(&format!("inv_{number}"), PRICE).await;

@@ -33,7 +33,7 @@ async fn read(world: &World, path: &str, last: Option<u64>, count: usize) -> Vec
     let (mut text, mut ids) = (String::new(), Vec::new());
     while ids.len() < count {
         let piece = tokio::time::timeout(PATIENCE, stream.chunk()).await;
-        let Ok(Some(piece)) = piece.expect("news or a sign of life") else {
+        let Ok(Some(piece)) = piece.unwrap() else {
             break;
         };
         text.push_str(std::str::from_utf8(&piece).unwrap());
