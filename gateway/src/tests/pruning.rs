@@ -73,6 +73,9 @@ async fn settle(house: &House, owner: &Tenant, id: &str) {
         log_index: 0,
     };
     assert!(transitions::sign(&mut conn, id, signed, now).await.unwrap());
+    workspaces::set_next_nonce(&mut conn, &owner.workspace_id, 1)
+        .await
+        .unwrap();
     assert!(
         transitions::settle(&mut conn, id, place, "proof", now)
             .await
