@@ -100,7 +100,7 @@ fn each_obstacle_has_its_own_code() {
             in_flight.gas_wei = wei(7_000_001);
         }),
         (PaymentFailure::WalletError, |state, _| {
-            state.at.base_fee = 21
+            state.at.base_fee = 21;
         }),
         (PaymentFailure::WalletError, |state, _| {
             state.simulation = Simulation::Succeeds { gas: 300_000 };
