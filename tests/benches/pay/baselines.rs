@@ -98,8 +98,8 @@ pub(crate) async fn raw_payments(world: &World, treasury: TreasuryView) -> Raw {
         let signature = signer.sign_transaction_sync(&mut transaction).unwrap();
         TxEnvelope::from(transaction.into_signed(signature)).encoded_2718()
     };
-    let signed: Vec<Vec<u8>> = (0..).take(IN_A_ROW + ONE_BY_ONE).map(sign).collect();
-    let (one_by_one, in_a_row) = signed.split_at(ONE_BY_ONE);
+    let payments: Vec<Vec<u8>> = (0..).take(IN_A_ROW + ONE_BY_ONE).map(sign).collect();
+    let (one_by_one, in_a_row) = payments.split_at(ONE_BY_ONE);
     let mut times = Vec::new();
     for raw in one_by_one {
         let begin = Instant::now();
