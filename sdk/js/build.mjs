@@ -8,10 +8,10 @@ import { fileURLToPath } from "node:url";
 process.chdir(fileURLToPath(new URL(".", import.meta.url)));
 
 // Whoever uses a package gets one file with all that it needs but `jose`, which is only loaded on demand.
-const common = { bundle: true, platform: "neutral", target: "es2022", external: ["jose"], logLevel: "warning" };
+const common = { bundle: true, charset: "utf8", platform: "neutral", target: "es2022", external: ["jose"], logLevel: "warning" };
 
 // The licence of what is bundled asks for its notice.
-const banner = { js: "/*! @noble/hashes: MIT License (c) 2022 Paul Miller (paulmillr.com) */" };
+const banner = { js: "/*! @noble/hashes: MIT License (c) 2022 Paul Miller */" };
 
 async function packages() {
   for (const name of ["agent", "server"]) {

@@ -86,7 +86,7 @@ fn paying_oneself_with_the_providers_invoice_buys_nothing() {
         // One that names another host is believed, as it is its own money.
         changes["providerUrl"] = json!("https://elsewhere.example.com/report");
         let answer = buy_altered(&world, &api, changes).await;
-        assert_unserved(&answer, "RECIPIENT_MISMATCH");
+        assert_unserved(&answer, "INVOICE_MISMATCH");
         // The money did move, to where the headers were altered to say.
         assert_eq!(world.balance(attacker).await, amount("0.05"));
         assert_eq!(world.balance(world.pay_to).await, amount("0"));

@@ -9,7 +9,7 @@ import { concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 
 const SALT = utf8ToBytes("x402 invoice signing v1");
 /** The label of the only block that is expanded, and its number. */
-const INFO = concatBytes(utf8ToBytes("ed25519"), Uint8Array.of(1));
+const INFO = utf8ToBytes("ed25519\x01");
 
 /** What stands before the seed of an Ed25519 key in PKCS #8 (RFC 8410). */
 const PKCS8_PREFIX = hexToBytes("302e020100300506032b657004220420");
@@ -24,7 +24,7 @@ export class InvoiceSigner {
   constructor(apiKey: string) {
     const keyId = /^x402_provider_([0-9a-fA-F]{1,64})_./.exec(apiKey)?.[1];
     if (keyId === undefined) {
-      throw new TypeError("apiKey is a provider's, x402_provider_…");
+      throw new TypeError("apiKey is x402_provider_…");
     }
     this.#keyId = keyId;
     this.#seed = hmac(sha256, hmac(sha256, SALT, utf8ToBytes(apiKey)), INFO);
@@ -38,6 +38,7 @@ export class InvoiceSigner {
   }
 }
 
+/** 64 bytes are 86 characters and two of padding, which base64url leaves out. */
 function base64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return btoa(String.fromCharCode(...bytes)).slice(0, 86).replace(/\+/g, "-").replace(/\//g, "_");
 }

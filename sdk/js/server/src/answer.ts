@@ -34,17 +34,17 @@ export interface Issued {
 const ADVICE: Record<Refusal | "PAYMENT_REQUIRED", string> = {
   PAYMENT_REQUIRED: "pay this invoice through your gateway, then send the request again with its proof in X-402-Proof",
   INVALID_PROOF:
-    "X-402-Proof is not a proof that is accepted here; send it exactly as your gateway gave it, or pay this new invoice",
+    "X-402-Proof is no proof that is accepted here; send it as your gateway gave it, or pay this new invoice",
   PROOF_EXPIRED: "the proof or its invoice has ended; to buy now, pay this new invoice",
-  PAYMENT_NOT_FOUND: "the chain shows no such payment; ask your gateway about it before you pay this new invoice",
+  PAYMENT_NOT_FOUND: "the chain shows no such payment; ask your gateway before you pay this new invoice",
   PAYMENT_PENDING: "the payment is not confirmed yet; do not pay again, send the same proof again after retryAfterMs",
   INVOICE_MISMATCH:
-    "the proof pays for another request; send it with the method and URL that it paid for, or pay this new invoice",
+    "the proof pays for another request; send it to that method and URL, or pay this new invoice",
   AMOUNT_MISMATCH: "the proof pays another amount than the price; ask the provider before you pay this new invoice",
   RECIPIENT_MISMATCH: "the proof pays somebody else; to buy here, pay this new invoice",
   NETWORK_MISMATCH: "the proof pays on another network or in another token; to buy here, pay this new invoice",
   ALREADY_CLAIMED: "the proof was used before; if you were not served for it, ask the provider, else pay this new invoice",
-  PAYMENT_REVERTED: "the chain has dropped the payment; ask your gateway about it before you pay this new invoice",
+  PAYMENT_REVERTED: "the chain has dropped the payment; ask your gateway before you pay this new invoice",
 };
 
 /** 402 with a new invoice, and why the proof that came, if any, does not do. */
@@ -79,14 +79,14 @@ export function notYet(retryAfterMs: number | undefined): Answer {
 
 /** Whether it was paid cannot be found out now. */
 export function unavailable(): Answer {
-  const message = "payments cannot be verified now; do not pay again, send the same request again after retryAfterMs";
+  const message = "payments cannot be verified now; do not pay again, send the same proof again after retryAfterMs";
   return later("VERIFIER_UNAVAILABLE", message, UNAVAILABLE_RETRY_MS);
 }
 
 /** Its path is not spelled as agents and invoices spell it. */
 export function notCanonical(): Answer {
   const message =
-    "send an upper-case method and the path in its canonical form: no dot segments, no characters that a URL has to escape";
+    "send an upper-case method and the path in its canonical form: no dot segments, nothing that a URL has to escape";
   return json(400, { error: "INVALID_REQUEST", message }, {});
 }
 

@@ -100,10 +100,10 @@ export interface Config {
 /** Checks the options that are not checked where they are used. Throws with what to do. */
 export function checked(options: ServerOptions): Config {
   const payTo = parseAddress(options.payTo);
-  if (payTo === ZERO_ADDRESS) throw new TypeError("payTo is the zero address; set the address that is to be paid");
+  if (payTo === ZERO_ADDRESS) throw new TypeError("payTo is the zero address; set who is paid");
   const publicUrl = parseUrl(String(options.publicUrl));
   if (publicUrl === undefined || !/^https?:$/.test(publicUrl.protocol) || hasExtras(publicUrl)) {
-    throw new TypeError("publicUrl is an http(s) URL without user, query and fragment, as agents use it");
+    throw new TypeError("publicUrl is an http(s) URL without user, query and fragment");
   }
   const minConfirmations = options.minConfirmations ?? 1;
   if (!Number.isSafeInteger(minConfirmations) || minConfirmations < 1) {
