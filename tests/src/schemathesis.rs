@@ -41,10 +41,16 @@ impl Schemathesis {
 
     /// Sends `value` as the parameter `id` of this operation, so that it gets past "no such thing".
     #[must_use]
-    pub fn with_id(mut self, operation: &str, value: &str) -> Self {
+    pub fn with_id(self, operation: &str, value: &str) -> Self {
+        self.with(operation, &format!("id = \"{value}\""))
+    }
+
+    /// Sends these parameters to this operation: TOML, as in a table.
+    #[must_use]
+    pub fn with(mut self, operation: &str, parameters: &str) -> Self {
         let _ = write!(
             self.config,
-            "[[operations]]\ninclude-name = \"{operation}\"\nparameters = {{ id = \"{value}\" }}\n"
+            "[[operations]]\ninclude-name = \"{operation}\"\nparameters = {{ {parameters} }}\n"
         );
         self
     }

@@ -21,6 +21,7 @@ use axum::{
 use futures::stream;
 use serde::Deserialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 use x402_schemas::api::{ErrorBody, events::Event};
 use x402_service::{json::StrictQuery, logs::with_causes, problem::Problem};
 
@@ -35,6 +36,17 @@ use crate::{
     permissions::Viewing,
     principal::{self, Member, Reader},
 };
+
+/// How a stream tells an event.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what is written by hand")]
+pub(crate) struct StreamedEvent {
+    /// The event's number, for `Last-Event-ID`.
+    #[schema(example = "17")]
+    id: String,
+    /// The event: JSON, as the schema `Event` has it.
+    data: String,
+}
 
 /// Streams that a workspace has open at once, its agents' included.
 const MAX_OF_WORKSPACE: usize = 32;
@@ -61,7 +73,7 @@ pub(crate) struct StreamQuery {
 /// happens from now on.
 #[utoipa::path(get, path = "/events", tag = "owner", params(StreamQuery),
     responses(
-        (status = 200, body = Event, content_type = "text/event-stream"),
+        (status = 200, body = StreamedEvent, content_type = "text/event-stream"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 410, body = ErrorBody, description = "EVENTS_GONE: events after that number are no longer kept"),
@@ -88,7 +100,7 @@ pub(crate) async fn of_workspace(
 /// A payment's events, from its first that is kept on, and as they happen.
 #[utoipa::path(get, path = "/payments/{id}/events", tag = "agent", params(("id" = String, Path), StreamQuery),
     responses(
-        (status = 200, body = Event, content_type = "text/event-stream"),
+        (status = 200, body = StreamedEvent, content_type = "text/event-stream"),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),

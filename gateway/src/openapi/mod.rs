@@ -5,7 +5,10 @@ use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
-use x402_schemas::codes::{Denial, PaymentFailure, Refusal};
+use x402_schemas::{
+    api::events::Event,
+    codes::{Denial, PaymentFailure, Refusal},
+};
 use x402_service::openapi::CommonAnswers;
 
 /// Every code, with what it means.
@@ -80,7 +83,7 @@ use crate::{
         proofs::rotate,
         proofs::jwks,
     ),
-    components(schemas(Denial, PaymentFailure, Refusal)),
+    components(schemas(Denial, Event, PaymentFailure, Refusal)),
     modifiers(&Keys, &Codes, &COMMON, &Examples),
 )]
 struct Document;

@@ -20,6 +20,12 @@ fn every_answer_of_the_gateway_is_in_its_document_and_none_is_our_fault() {
             .with_token("owner", secret(&world.owner))
             .with_token("agent", &world.agent_key)
             .with_id("GET /payments/{id}", payment)
+            // A stream without an end would be waited for.
+            .with("GET /events", "follow = false")
+            .with(
+                "GET /payments/{id}/events",
+                &format!("id = \"{payment}\", follow = false"),
+            )
             .with_id("POST /payments/{id}/approve", payment)
             .with_id("POST /payments/{id}/reject", payment);
         for operation in ["PUT /agents/{id}/policy", "POST /agents/{id}/resume"] {
