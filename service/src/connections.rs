@@ -1,7 +1,7 @@
 //! Connections of a public port: only so many at once, and none that stays silent.
 //!
 //! More wait in the operating system's queue until one ends. A connection on which nothing has moved in
-//! either direction for [`SILENCE`] is closed, so that idle ones do not hold the places.
+//! either direction for two minutes is closed, so that idle ones do not hold the places.
 
 use std::{
     io,

@@ -62,7 +62,7 @@ pub async fn serve(
 }
 
 /// The same for a port that anybody reaches: only so many connections at once, none that stays silent, and each
-/// request knows its [`Peer`](crate::connections::Peer).
+/// request knows its [`Peer`].
 pub async fn serve_at_most(
     connections: usize,
     listener: TcpListener,
