@@ -86,13 +86,13 @@ impl TurnedAway {
             Self::Unavailable => problem(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "VERIFIER_UNAVAILABLE",
-                "payments cannot be verified now; do not pay again, send the same request again after retryAfterMs",
+                "payments cannot be verified now; do not pay again, send the same proof again after retryAfterMs",
                 Some(UNAVAILABLE_RETRY_MS),
             ),
             Self::NotCanonical => problem(
                 StatusCode::BAD_REQUEST,
                 "INVALID_REQUEST",
-                "send an upper-case method and the path in its canonical form: no dot segments, no characters that a URL has to escape",
+                "send an upper-case method and the path in its canonical form: no dot segments, nothing that a URL has to escape",
                 None,
             ),
         }
@@ -136,19 +136,19 @@ const fn advice(refusal: Option<Refusal>) -> &'static str {
             "pay this invoice through your gateway, then send the request again with its proof in X-402-Proof"
         }
         Some(Refusal::InvalidProof) => {
-            "X-402-Proof is not a proof that is accepted here; send it exactly as your gateway gave it, or pay this new invoice"
+            "X-402-Proof is no proof that is accepted here; send it as your gateway gave it, or pay this new invoice"
         }
         Some(Refusal::ProofExpired) => {
             "the proof or its invoice has ended; to buy now, pay this new invoice"
         }
         Some(Refusal::PaymentNotFound) => {
-            "the chain shows no such payment; ask your gateway about it before you pay this new invoice"
+            "the chain shows no such payment; ask your gateway before you pay this new invoice"
         }
         Some(Refusal::PaymentPending) => {
             "the payment is not confirmed yet; do not pay again, send the same proof again"
         }
         Some(Refusal::InvoiceMismatch) => {
-            "the proof pays for another request; send it with the method and URL that it paid for, or pay this new invoice"
+            "the proof pays for another request; send it to that method and URL, or pay this new invoice"
         }
         Some(Refusal::AmountMismatch) => {
             "the proof pays another amount than the price; ask the provider before you pay this new invoice"
@@ -163,7 +163,7 @@ const fn advice(refusal: Option<Refusal>) -> &'static str {
             "the proof was used before; if you were not served for it, ask the provider, else pay this new invoice"
         }
         Some(Refusal::PaymentReverted) => {
-            "the chain has dropped the payment; ask your gateway about it before you pay this new invoice"
+            "the chain has dropped the payment; ask your gateway before you pay this new invoice"
         }
     }
 }
