@@ -56,12 +56,12 @@ async function main(rounds) {
 /** The middleware, against routes that ask the verifier by themselves, with and without a time limit, and check nothing. */
 async function serverFigures(verifierUrl, rounds) {
   const publicUrl = "https://api.example.com";
-  const x402 = createX402({ verifierUrl, apiKey: "x402_provider_bench", payTo: PAY_TO, network: "devnet", publicUrl });
+  const x402 = createX402({ verifierUrl, apiKey: "x402_provider_0b_bench", payTo: PAY_TO, network: "devnet", publicUrl });
   const app = express();
   const report = (request, response) => response.json({ paidBy: paymentOf(request).payer });
   app.get("/paid", x402.express({ price: "0.05", description: "a report" }), report);
   const asking = (more) => async (request, response) => {
-    const headers = { authorization: "Bearer x402_provider_bench", "content-type": "application/json" };
+    const headers = { authorization: "Bearer x402_provider_0b_bench", "content-type": "application/json" };
     const body = JSON.stringify({ ...question, proof: request.headers["x-402-proof"], attempt: "0".repeat(32) });
     const answer = await (await fetch(`${verifierUrl}/verify`, { method: "POST", headers, body, ...more() })).json();
     response.set("cache-control", "private").json({ paidBy: answer.payer });
