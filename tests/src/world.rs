@@ -252,12 +252,16 @@ impl World {
         url(self.stack.verifier)
     }
 
+    /// This test's database, past every service.
+    pub fn clickhouse(&self) -> clickhouse::Client {
+        clickhouse::Client::default()
+            .with_url(self.options.clickhouse_url.as_str())
+            .with_database(&self.options.database)
+    }
+
     /// Exact reads of this test's index.
     pub fn index(&self) -> IndexReader {
-        let client = clickhouse::Client::default()
-            .with_url(self.options.clickhouse_url.as_str())
-            .with_database(&self.options.database);
-        IndexReader::new(client, Network::DEVNET)
+        IndexReader::new(self.clickhouse(), Network::DEVNET)
     }
 
     /// `POST /quote` for a fresh price of 0.05 MNEE, with changes.

@@ -15,17 +15,15 @@ use crate::{
 
 /// Writes rows past the indexer, as no honest program would.
 async fn write_rows(world: &World, table: &str, rows: &[TransferRow]) {
-    let mut insert = client(world).insert::<TransferRow>(table).await.unwrap();
+    let mut insert = world
+        .clickhouse()
+        .insert::<TransferRow>(table)
+        .await
+        .unwrap();
     for row in rows {
         insert.write(row).await.unwrap();
     }
     insert.end().await.unwrap();
-}
-
-fn client(world: &World) -> clickhouse::Client {
-    clickhouse::Client::default()
-        .with_url(world.options.clickhouse_url.as_str())
-        .with_database(&world.options.database)
 }
 
 /// Removes the rows of a block from one table, without a trace.
@@ -33,7 +31,7 @@ async fn delete_rows(world: &World, table: &str, block: u64) {
     let query = format!(
         "ALTER TABLE {table} DELETE WHERE block_number = {block} SETTINGS mutations_sync = 2"
     );
-    client(world).query(&query).execute().await.unwrap();
+    world.clickhouse().query(&query).execute().await.unwrap();
 }
 
 fn audit_command(world: &World, further: &[&str]) -> std::process::Command {
@@ -209,7 +207,8 @@ fn a_repair_that_is_killed_once_its_tombstones_are_there_is_finished_by_the_next
             .spawn()
             .unwrap();
         let newer = format!("SELECT count() FROM transfers WHERE version > {seq}");
-        while client(&world)
+        while world
+            .clickhouse()
             .query(&newer)
             .fetch_one::<u64>()
             .await

@@ -216,9 +216,7 @@ fn an_audit_names_a_row_that_is_not_on_the_chain() {
         let mut invented = transfers_of(&world, &receipt).await[0];
         invented.id.log_index = 4_000;
         let tip = world.index().tip().await.unwrap().unwrap();
-        let client = clickhouse::Client::default()
-            .with_url(world.options.clickhouse_url.as_str())
-            .with_database(&world.options.database);
+        let client = world.clickhouse();
         let row = x402_schemas::index::TransferRow::new(&invented, 0, tip.seq, false);
         let mut insert = client
             .insert::<x402_schemas::index::TransferRow>("transfers")

@@ -20,12 +20,6 @@ use x402_tests::{
 
 use crate::{EXE, index::assert_index_equals_the_chain};
 
-fn client(world: &World) -> clickhouse::Client {
-    clickhouse::Client::default()
-        .with_url(world.options.clickhouse_url.as_str())
-        .with_database(&world.options.database)
-}
-
 #[test]
 fn a_commit_that_arrives_after_its_indexer_was_replaced_is_dropped() {
     run(async {
@@ -35,7 +29,7 @@ fn a_commit_that_arrives_after_its_indexer_was_replaced_is_dropped() {
         world.stop().await;
         let tip = world.index().tip().await.unwrap().unwrap();
         let mut dead = Writer::new(
-            client(&world),
+            world.clickhouse(),
             Network::DEVNET,
             tip.seq,
             Arc::new(Metrics::register(&Registry::new()).unwrap()),
@@ -59,7 +53,7 @@ fn a_commit_that_arrives_after_its_indexer_was_replaced_is_dropped() {
         dead.publish(&late).await;
         let known = "SELECT count() FROM commits WHERE tip_hash = unhex(?)";
         let hash = alloy::hex::encode(elsewhere.hash);
-        let known = client(&world).query(known).bind(hash);
+        let known = world.clickhouse().query(known).bind(hash);
         assert_eq!(known.fetch_one::<u64>().await.unwrap(), 0);
         world.token.mint(world.pay_to, amount("1")).await.unwrap();
         assert_index_equals_the_chain(&world).await;
@@ -73,7 +67,9 @@ fn an_indexer_begins_when_clickhouse_has_done_with_what_the_last_one_sent() {
         let mut world = World::on_own_chain(EXE, "late-rows").await;
         world.caught_up().await;
         world.stop().await;
-        let sent = client(&world).with_setting("log_comment", "x402 indexer");
+        let sent = world
+            .clickhouse()
+            .with_setting("log_comment", "x402 indexer");
         let slow = tokio::spawn(async move {
             let insert = "INSERT INTO blocks SELECT * FROM blocks WHERE sleep(2) = 1 LIMIT 1";
             sent.query(insert).execute().await.unwrap();
