@@ -47,8 +47,6 @@ const MAX_AGENTS: i64 = 10_000;
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = AgentCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
@@ -102,7 +100,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/agents", tag = "owner",
     responses(
         (status = 200, body = Vec<AgentView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -122,8 +119,6 @@ pub(crate) async fn list(
     params(("id" = String, Path)),
     responses(
         (status = 200, body = AgentView),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
@@ -147,7 +142,6 @@ pub(crate) async fn set_policy(
 #[utoipa::path(post, path = "/agents/{id}/pause", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = AgentView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
@@ -163,7 +157,6 @@ pub(crate) async fn pause(
 #[utoipa::path(post, path = "/agents/{id}/resume", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = AgentView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
     ), security(("owner" = [])))]
@@ -195,8 +188,6 @@ async fn set_paused(
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = AgentCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent, or it is revoked"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
@@ -242,7 +233,6 @@ pub(crate) async fn rotate(
 #[utoipa::path(post, path = "/agents/{id}/revoke", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = Revoked),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]

@@ -43,7 +43,6 @@ const MAX_REASON: usize = 500;
 #[utoipa::path(get, path = "/approvals", tag = "owner",
     responses(
         (status = 200, body = Vec<PaymentView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -62,7 +61,6 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/payments/{id}/approve", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = PaymentView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member. A denial: another rule is in the way; the payment waits on"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 409, body = ErrorBody, description = "NOT_AWAITING_APPROVAL"),
@@ -111,8 +109,6 @@ pub(crate) async fn approve(
     request_body = Rejection,
     responses(
         (status = 200, body = PaymentView),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes a member"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 409, body = ErrorBody, description = "NOT_AWAITING_APPROVAL"),

@@ -46,7 +46,6 @@ const MAX_LISTED: usize = 200;
     responses(
         (status = 200, body = DryRunReport),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST: also when there is more than can be replayed at once"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such agent"),
     ), security(("owner" = [])))]
 pub(crate) async fn dry_run(

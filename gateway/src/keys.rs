@@ -42,7 +42,6 @@ const MAX_VALID: i64 = 8;
 #[utoipa::path(get, path = "/keys", tag = "owner",
     responses(
         (status = 200, body = Vec<KeyView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
@@ -64,7 +63,6 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/keys/{id}/revoke", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = Revoked),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin, and an owner for a member's key"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such key, or it has ended"),
         (status = 409, body = ErrorBody, description = "LAST_OWNER: it is the only owner's only key"),

@@ -43,8 +43,6 @@ const MAX_MEMBERS: i64 = 10_000;
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = MemberCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
@@ -91,7 +89,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/members", tag = "owner",
     responses(
         (status = 200, body = Vec<MemberView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -109,7 +106,6 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/members/me", tag = "owner",
     responses(
         (status = 200, body = MemberView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn show_me(
     State(gateway): State<Arc<Gateway>>,
@@ -124,8 +120,6 @@ pub(crate) async fn show_me(
 #[utoipa::path(put, path = "/members/{id}/role", tag = "owner", params(("id" = String, Path)), request_body = SetRole,
     responses(
         (status = 200, body = MemberView),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such member, or it is removed"),
         (status = 409, body = ErrorBody, description = "LAST_OWNER"),
@@ -154,8 +148,6 @@ pub(crate) async fn set_role(
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = MemberCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such member, or it is removed"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
@@ -177,8 +169,6 @@ pub(crate) async fn rotate(
     params(("Idempotency-Key" = Option<String>, Header, description = "With another request it is refused for a day")),
     responses(
         (status = 200, body = MemberCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate_mine(
@@ -235,7 +225,6 @@ async fn rotate_key_of<P>(
 #[utoipa::path(post, path = "/members/{id}/remove", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = MemberView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 409, body = ErrorBody, description = "LAST_OWNER"),

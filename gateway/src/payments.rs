@@ -42,7 +42,6 @@ pub(crate) struct PageQuery {
 #[utoipa::path(get, path = "/payments/{id}", tag = "agent", params(("id" = String, Path)),
     responses(
         (status = 200, body = PaymentView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("agent" = []), ("owner" = [])))]
 pub(crate) async fn show(
@@ -66,8 +65,6 @@ pub(crate) async fn show(
 #[utoipa::path(get, path = "/payments", tag = "owner", params(PageQuery),
     responses(
         (status = 200, body = Vec<PaymentView>),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no payment of yours has the id `before`"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(

@@ -50,8 +50,6 @@ const PAYEES: std::ops::RangeInclusive<usize> = 1..=20;
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = ProviderCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, HOST_TAKEN, TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
@@ -119,7 +117,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/providers", tag = "owner",
     responses(
         (status = 200, body = Vec<ProviderView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -148,8 +145,6 @@ pub(crate) async fn list(
     request_body = Confirmations,
     responses(
         (status = 200, body = Confirmations),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
     ), security(("owner" = [])))]
@@ -183,8 +178,6 @@ pub(crate) async fn set_confirmations(
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 200, body = ProviderCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
@@ -236,7 +229,6 @@ pub(crate) async fn rotate(
 #[utoipa::path(post, path = "/providers/{id}/revoke", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = Revoked),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]

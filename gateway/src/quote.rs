@@ -12,10 +12,7 @@ use axum::{
 };
 use thiserror::Error;
 use x402_schemas::{
-    api::{
-        ErrorBody,
-        agent::{QuoteAllowed, QuoteDenied, QuoteRequest},
-    },
+    api::agent::{QuoteAllowed, QuoteDenied, QuoteRequest},
     codes::{Denial, PaymentFailure},
     invoice::{Invoice, InvoiceError, Resource},
 };
@@ -78,8 +75,6 @@ impl IntoResponse for QuoteError {
             OUTSIDE_ACTIVE_HOURS, PROVIDER_NOT_ALLOWED, RECIPIENT_NOT_REGISTERED, INVOICE_SIGNATURE_INVALID, INVOICE_NOT_SIGNED, NETWORK_NOT_ALLOWED, AGENT_REQUEST_LIMIT, WORKSPACE_REQUEST_LIMIT, \
             AGENT_DAILY_LIMIT, AGENT_MONTHLY_LIMIT, AGENT_ROLLING_LIMIT, AGENT_BUDGET_EXCEEDED, WORKSPACE_BUDGET_EXCEEDED, \
             RATE_LIMITED, DUPLICATE_PAYMENT, DUPLICATE_PURCHASE"),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("agent" = [])))]
 pub(crate) async fn quote(
     State(gateway): State<Arc<Gateway>>,

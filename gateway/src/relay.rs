@@ -96,7 +96,6 @@ impl IntoResponse for RelayError {
     responses(
         (status = 200, body = TransactionRelayed),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST, NOT_AN_APPROVAL"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no treasury is attached"),
         (status = 409, body = ErrorBody, description = "TRANSACTION_REFUSED: the chain's own words are in the message"),

@@ -100,7 +100,6 @@ impl fmt::Debug for Sessions {
 #[utoipa::path(post, path = "/sessions", tag = "owner",
     responses(
         (status = 201, body = SessionCreated),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "KEY_REQUIRED: a session makes no session"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(

@@ -65,7 +65,6 @@ impl IntoResponse for AttachError {
     responses(
         (status = 200, body = TreasuryView),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST, INVALID_SIGNATURE"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
         (status = 409, body = ErrorBody, description = "TREASURY_TAKEN"),
         (status = 503, body = ErrorBody, description = "CHAIN_UNAVAILABLE: attached, but cannot be shown now"),
@@ -105,7 +104,6 @@ pub(crate) async fn attach(
 #[utoipa::path(get, path = "/treasury", tag = "owner",
     responses(
         (status = 200, body = TreasuryView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: none is attached"),
         (status = 503, body = ErrorBody, description = "CHAIN_UNAVAILABLE"),
     ), security(("owner" = [])))]

@@ -32,7 +32,6 @@ use crate::{
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the same answer for a day")),
     responses(
         (status = 201, body = WorkspaceCreated),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
         (status = 401, body = ErrorBody, description = "UNAUTHORIZED: not the operator's token"),
         (status = 409, body = ErrorBody, description = "IDEMPOTENCY_KEY_REUSED"),
     ), security(("operator" = [])))]
@@ -75,7 +74,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/workspace", tag = "owner",
     responses(
         (status = 200, body = WorkspaceView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
@@ -88,8 +86,6 @@ pub(crate) async fn show(
 #[utoipa::path(put, path = "/workspace/budget", tag = "owner", request_body = SetBudget,
     responses(
         (status = 200, body = WorkspaceView),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_budget(
@@ -108,8 +104,6 @@ pub(crate) async fn set_budget(
 #[utoipa::path(put, path = "/workspace/policy", tag = "owner", request_body = SetWorkspacePolicy,
     responses(
         (status = 200, body = WorkspaceView),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn set_policy(
@@ -131,7 +125,6 @@ pub(crate) async fn set_policy(
 #[utoipa::path(post, path = "/workspace/pause", tag = "owner",
     responses(
         (status = 200, body = WorkspaceView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
     ), security(("owner" = [])))]
 pub(crate) async fn pause(
@@ -145,7 +138,6 @@ pub(crate) async fn pause(
 #[utoipa::path(post, path = "/workspace/resume", tag = "owner",
     responses(
         (status = 200, body = WorkspaceView),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an owner"),
     ), security(("owner" = [])))]
 pub(crate) async fn resume(

@@ -57,8 +57,6 @@ pub(crate) enum BatchError {
     responses(
         (status = 200, description = "A verdict for each item, in order", body = VerifyBatchResponse),
         (status = 400, description = "INVALID_REQUEST: no items, more than 1,000, or one that cannot be read; nothing was claimed", body = ErrorBody),
-        (status = 401, description = "UNAUTHORIZED", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
         (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
         (status = 429, description = "RATE_LIMITED: ask again after Retry-After", body = ErrorBody),
         (status = 503, description = "INDEX_UNAVAILABLE, INDEX_STALE, CLAIMS_UNAVAILABLE, DIRECTORY_STALE, OVERLOADED: no verdicts; ask again after Retry-After", body = ErrorBody),

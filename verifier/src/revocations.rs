@@ -45,8 +45,6 @@ pub(crate) enum RevocationsError {
     params(RevocationsQuery),
     responses(
         (status = 200, description = "The caller's revocations after `after`, oldest first", body = Revocations),
-        (status = 400, description = "INVALID_REQUEST", body = ErrorBody),
-        (status = 401, description = "UNAUTHORIZED", body = ErrorBody),
         (status = 429, description = "RATE_LIMITED: ask again after Retry-After", body = ErrorBody),
         (status = 503, description = "CLAIMS_UNAVAILABLE, DIRECTORY_STALE: ask again after Retry-After", body = ErrorBody),
     ),

@@ -79,10 +79,6 @@ pub(crate) enum VerifyError {
     request_body = VerifyRequest,
     responses(
         (status = 200, description = "The verdict: verified, or refused with the first reason that holds. X-RateLimit-Limit, -Remaining and -Reset tell what is left", body = VerifyResponse),
-        (status = 400, description = "INVALID_REQUEST", body = ErrorBody),
-        (status = 401, description = "UNAUTHORIZED", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
         (status = 429, description = "RATE_LIMITED: ask again after Retry-After", body = ErrorBody),
         (status = 503, description = "INDEX_UNAVAILABLE, INDEX_STALE, CLAIMS_UNAVAILABLE, DIRECTORY_STALE, OVERLOADED: no verdict; ask again after Retry-After", body = ErrorBody),
     ),

@@ -74,8 +74,6 @@ pub(crate) struct StreamQuery {
 #[utoipa::path(get, path = "/events", tag = "owner", params(StreamQuery),
     responses(
         (status = 200, body = StreamedEvent, content_type = "text/event-stream"),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 410, body = ErrorBody, description = "EVENTS_GONE: events after that number are no longer kept"),
         (status = 429, body = ErrorBody, description = "TOO_MANY_STREAMS"),
     ), security(("owner" = [])))]
@@ -101,8 +99,6 @@ pub(crate) async fn of_workspace(
 #[utoipa::path(get, path = "/payments/{id}/events", tag = "agent", params(("id" = String, Path), StreamQuery),
     responses(
         (status = 200, body = StreamedEvent, content_type = "text/event-stream"),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
         (status = 410, body = ErrorBody, description = "EVENTS_GONE: events after that number are no longer kept"),
         (status = 429, body = ErrorBody, description = "TOO_MANY_STREAMS"),

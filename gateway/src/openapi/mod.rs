@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use x402_schemas::{
-    api::events::Event,
+    api::{ErrorBody, events::Event},
     codes::{Denial, PaymentFailure, Refusal},
 };
 use x402_service::openapi::CommonAnswers;
@@ -83,7 +83,7 @@ use crate::{
         proofs::rotate,
         proofs::jwks,
     ),
-    components(schemas(Denial, Event, PaymentFailure, Refusal)),
+    components(schemas(Denial, ErrorBody, Event, PaymentFailure, Refusal)),
     modifiers(&Keys, &Codes, &COMMON, &Examples),
 )]
 struct Document;

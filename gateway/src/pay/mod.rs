@@ -39,10 +39,7 @@ use axum::{
 use thiserror::Error;
 use tokio::time::Instant;
 use x402_schemas::{
-    api::{
-        ErrorBody,
-        agent::{PayFailed, PayPending, PayRequest, PaySettled},
-    },
+    api::agent::{PayFailed, PayPending, PayRequest, PaySettled},
     codes::{PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
@@ -107,8 +104,6 @@ impl IntoResponse for PayError {
             ACCOUNT_BLOCKED, TRANSACTION_FAILED, WALLET_ERROR: nothing was or will be paid; get a new quote to try again; \
             IDEMPOTENCY_KEY_REUSED"),
         (status = 410, body = PayFailed, description = "QUOTE_EXPIRED, APPROVAL_EXPIRED"),
-        (status = 400, body = ErrorBody, description = "INVALID_REQUEST"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("agent" = [])))]
 pub(crate) async fn pay(
     State(gateway): State<Arc<Gateway>>,

@@ -60,7 +60,6 @@ const FORMER_SIGNS_FOR: SignedDuration = SignedDuration::from_hours(24);
     responses(
         (status = 201, body = WebhookSecret),
         (status = 400, body = ErrorBody, description = "INVALID_REQUEST, WEBHOOK_URL_REFUSED"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 409, body = ErrorBody, description = "TOO_MANY, IDEMPOTENCY_KEY_REUSED"),
     ), security(("owner" = [])))]
 pub(crate) async fn create(
@@ -114,7 +113,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/webhooks", tag = "owner",
     responses(
         (status = 200, body = Vec<WebhookView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
     ), security(("owner" = [])))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -138,7 +136,6 @@ pub(crate) async fn list(
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 204, description = "It is told nothing more"),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn delete(
@@ -158,7 +155,6 @@ pub(crate) async fn delete(
 #[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = WebhookSecret),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn rotate(
@@ -187,7 +183,6 @@ pub(crate) async fn rotate(
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = Vec<DeliveryView>),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn deliveries(
@@ -207,7 +202,6 @@ pub(crate) async fn deliveries(
 #[utoipa::path(post, path = "/webhooks/{id}/test", tag = "owner", params(("id" = String, Path)),
     responses(
         (status = 200, body = TestDelivery),
-        (status = 401, body = ErrorBody, description = "UNAUTHORIZED"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND"),
     ), security(("owner" = [])))]
 pub(crate) async fn test(
