@@ -6,7 +6,7 @@
 use clickhouse::{Client, Row, error::Error};
 use serde::{Deserialize, Serialize};
 
-const MIGRATIONS: [(u32, &str); 9] = [
+const MIGRATIONS: [(u32, &str); 10] = [
     (
         1,
         include_str!("../../migrations/clickhouse/0001_transfers.sql"),
@@ -42,6 +42,10 @@ const MIGRATIONS: [(u32, &str); 9] = [
     (
         9,
         include_str!("../../migrations/clickhouse/0009_payments.sql"),
+    ),
+    (
+        31,
+        include_str!("../../migrations/clickhouse/0031_no_view.sql"),
     ),
 ];
 
