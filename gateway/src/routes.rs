@@ -15,9 +15,9 @@ use x402_service::{
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, events::stream, gateway::Gateway, keys, limits, members,
-    openapi, pay, payments, principal, proofs, providers, quote, relay, sessions, treasury, verify,
-    webhooks, workspaces,
+    agents, approvals, directory, dry_run, events::stream, gateway::Gateway, key_uses, keys,
+    limits, members, openapi, pay, payments, principal, proofs, providers, quote, relay, sessions,
+    treasury, verify, webhooks, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -27,7 +27,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 51] = [
+pub(crate) const ALL: [&str; 52] = [
     "/quote",
     "/pay",
     "/payments",
@@ -74,6 +74,7 @@ pub(crate) const ALL: [&str; 51] = [
     "/.well-known/jwks.json",
     "/internal/directory",
     "/internal/proofs",
+    "/internal/key-uses",
     "/verify",
     "/verify/batch",
     "/openapi.json",
@@ -126,6 +127,7 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/.well-known/jwks.json", get(proofs::jwks))
         .route("/internal/directory", get(directory::follow))
         .route("/internal/proofs", get(proofs::issued))
+        .route("/internal/key-uses", post(key_uses::told))
         .merge(handed_on())
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
