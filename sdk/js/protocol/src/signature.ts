@@ -3,9 +3,9 @@
 // Ed25519 over the invoice's EIP-712 hash, with a key derived from the provider's API key by HKDF-SHA256, so that a
 // provider configures nothing. The gateway keeps the public key since it made the API key.
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+
+import { Mac } from "./mac.js";
 
 const SALT = utf8ToBytes("x402 invoice signing v1");
 /** The label of the only block that is expanded, and its number. */
@@ -27,7 +27,7 @@ export class InvoiceSigner {
       throw new TypeError("apiKey is x402_provider_…");
     }
     this.#keyId = keyId;
-    this.#seed = hmac(sha256, hmac(sha256, SALT, utf8ToBytes(apiKey)), INFO);
+    this.#seed = new Mac(new Mac(SALT).of(utf8ToBytes(apiKey))).of(INFO);
   }
 
   /** Signs an invoice by its hash. */
