@@ -7,6 +7,7 @@ import { BaseUrl, bearer } from "../../protocol/src/base-url.js";
 import { readText, TooLargeError } from "../../protocol/src/body.js";
 import { isOneOf, type Refusal, REFUSALS } from "../../protocol/src/codes.js";
 import { type Fields, parseObject, whole } from "../../protocol/src/json.js";
+import type { Trace } from "../../protocol/src/trace.js";
 import { Slots } from "./slots.js";
 
 /** The largest answer that is read, in bytes. A resource in it has at most 2 KiB. */
@@ -35,6 +36,8 @@ export interface Question {
   readonly minConfirmations: number;
   readonly claim: true;
   readonly attempt: string;
+  /** For the headers: the trace that it is asked in. */
+  readonly trace: Trace | undefined;
 }
 
 /** The verifier's word: fields that are still to be compared, or a refusal. */
@@ -77,7 +80,7 @@ export class Verifier {
     const release = this.#slots.tryTake() ?? (await this.#slots.take(this.#timeoutMs));
     if (release === undefined) throw new VerifierError("too many questions to the verifier are open");
     try {
-      return await this.#askAgain(JSON.stringify(question));
+      return await this.#askAgain(JSON.stringify({ ...question, trace: undefined }), question.trace);
     } finally {
       release();
     }
@@ -88,11 +91,11 @@ export class Verifier {
     return this.#read(this.#keysEndpoint, { headers: { accept: "application/json" } }, MAX_KEYS_BYTES);
   }
 
-  async #askAgain(body: string): Promise<Word> {
+  async #askAgain(body: string, trace: Trace | undefined): Promise<Word> {
     let pause = FIRST_PAUSE_MS;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#ask(body);
+        return await this.#ask(body, trace);
       } catch (error) {
         const again = error instanceof VerifierError && error.isTransient && tries < MAX_TRIES;
         if (!again) throw error;
@@ -102,8 +105,8 @@ export class Verifier {
     }
   }
 
-  async #ask(body: string): Promise<Word> {
-    const headers = { authorization: this.#authorization, accept: "application/json", "content-type": "application/json" };
+  async #ask(body: string, trace: Trace | undefined): Promise<Word> {
+    const headers = { ...trace, authorization: this.#authorization, accept: "application/json", "content-type": "application/json" };
     const fields = await this.#read(this.#endpoint, { method: "POST", headers, body }, MAX_ANSWER_BYTES);
     if (fields["verified"] !== false) return { verified: true, fields };
     const refusal = fields["errorCode"];
