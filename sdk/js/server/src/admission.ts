@@ -202,6 +202,14 @@ export class Admission {
   }
 }
 
+/** Random bytes of the system that are not handed out yet: it takes as long to give many as to give a few. */
+const pool = new Uint8Array(4_096);
+let used = pool.length;
+
 function random(length: number): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(length));
+  if (used + length > pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  return pool.slice(used, (used += length));
 }

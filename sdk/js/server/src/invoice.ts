@@ -4,8 +4,9 @@
 // both and the terms. Whoever has the key knows which terms an id was issued for, so a restart or a second instance
 // loses nothing, whichever SDK it runs. The key is derived from the API key with a label of its own.
 
-import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 
+import { utf8 } from "../../protocol/src/bytes.js";
 import { Mac } from "../../protocol/src/mac.js";
 import type { Network } from "../../protocol/src/network.js";
 import { PROOF_LIFETIME_SECONDS } from "../../protocol/src/proof.js";
@@ -42,8 +43,8 @@ export class InvoiceKeys {
 
   /** A new invoice id. `nonce` has to be random: it is what makes two invoices two. */
   issue(terms: Terms, expiresAt: number, nonce: Uint8Array): string {
-    const signed = concatBytes(bigEndian(BigInt(expiresAt), EXPIRY_LENGTH), nonce);
-    return PREFIX + bytesToHex(signed) + bytesToHex(tag(this.#current, signed, terms));
+    const signed = bytesToHex(bigEndian(BigInt(expiresAt), EXPIRY_LENGTH)) + bytesToHex(nonce);
+    return PREFIX + signed + bytesToHex(tag(this.#current, hexToBytes(signed), terms));
   }
 
   /** Whether the id was issued for these terms. The expiry bounds paying, not redeeming: money that came is
@@ -62,13 +63,13 @@ export class InvoiceKeys {
 }
 
 function derive(apiKey: string): Mac {
-  return new Mac(new Mac(utf8ToBytes(apiKey)).of(utf8ToBytes(KEY_LABEL)));
+  return new Mac(new Mac(utf8(apiKey)).of(utf8(KEY_LABEL)));
 }
 
 /** Every field has a fixed length except the resource, which comes last, so no two terms sign alike. */
 function tag(key: Mac, signed: Uint8Array, { price, payTo, network, resource }: Terms): Uint8Array {
   const payee = hexToBytes(payTo.slice(2).toLowerCase());
-  const whole = key.of(signed, bigEndian(price, 32), payee, bigEndian(network.chainId, 8), utf8ToBytes(resource));
+  const whole = key.of(signed, bigEndian(price, 32), payee, bigEndian(network.chainId, 8), utf8(resource));
   return whole.subarray(0, TAG_LENGTH);
 }
 

@@ -4,10 +4,11 @@
 // followed. A question is repeated with the same attempt name, so a lost answer to a claim is not a lost claim.
 
 import { BaseUrl, bearer } from "../../protocol/src/base-url.js";
-import { readText, TooLargeError } from "../../protocol/src/body.js";
+import { TooLargeError } from "../../protocol/src/body.js";
 import { isOneOf, type Refusal, REFUSALS } from "../../protocol/src/codes.js";
 import { type Fields, parseObject, whole } from "../../protocol/src/json.js";
 import type { Trace } from "../../protocol/src/trace.js";
+import { type Asking, type Exchange, exchangeWith } from "./exchange.js";
 import { Slots } from "./slots.js";
 
 /** The largest answer that is read, in bytes. A resource in it has at most 2 KiB. */
@@ -63,7 +64,7 @@ export class Verifier {
   readonly #keysEndpoint: string;
   readonly #authorization: string;
   readonly #timeoutMs: number;
-  readonly #fetch: typeof fetch;
+  readonly #exchange: Exchange;
   readonly #slots = new Slots(MAX_OPEN);
 
   constructor(url: string | URL, apiKey: string, timeoutMs: number, fetcher: typeof fetch | undefined) {
@@ -72,7 +73,7 @@ export class Verifier {
     this.#keysEndpoint = base.endpoint(".well-known", "jwks.json");
     this.#authorization = bearer(apiKey);
     this.#timeoutMs = timeoutMs;
-    this.#fetch = fetcher ?? ((input, init) => globalThis.fetch(input, init));
+    this.#exchange = exchangeWith(this.#endpoint, fetcher);
   }
 
   /** Asks until there is an answer or the tries are used up. */
@@ -88,7 +89,7 @@ export class Verifier {
 
   /** The gateway's public keys. They are for everybody, so the API key stays here. */
   async keys(): Promise<Fields> {
-    return this.#read(this.#keysEndpoint, { headers: { accept: "application/json" } }, MAX_KEYS_BYTES);
+    return this.#read(this.#keysEndpoint, { method: "GET", headers: { accept: "application/json" } }, MAX_KEYS_BYTES);
   }
 
   async #askAgain(body: string, trace: Trace | undefined): Promise<Word> {
@@ -115,21 +116,12 @@ export class Verifier {
   }
 
   /** The fields of a good answer. */
-  async #read(url: string, init: RequestInit, maxBytes: number): Promise<Fields> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), this.#timeoutMs);
-    let status;
-    let body;
-    try {
-      const response = await this.#fetch(url, { ...init, redirect: "manual", signal: late.signal });
-      status = response.status;
-      body = await readText(response, maxBytes);
-    } catch (cause) {
+  async #read(url: string, asking: Asking, maxBytes: number): Promise<Fields> {
+    const answered = await this.#exchange(url, asking, maxBytes, this.#timeoutMs).catch((cause: unknown) => {
       if (cause instanceof TooLargeError) throw new VerifierError("the verifier's answer is too large to be one; is the URL a verifier's?");
       throw new VerifierError("the verifier cannot be reached", true, cause);
-    } finally {
-      clearTimeout(timer);
-    }
+    });
+    const { status, body } = answered;
     if (status >= 500 || status === 429) throw new VerifierError(`the verifier has a problem (status ${status})`, true);
     if (status === 401 || status === 403) throw new VerifierError("the verifier does not accept the API key; check or rotate it");
     if (status !== 200) throw new VerifierError(`the verifier refused the question (status ${status}); is the URL a verifier's?`);
