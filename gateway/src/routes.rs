@@ -12,6 +12,7 @@ use axum::{
 use x402_service::{
     docs,
     serve::{Limits, with_limits},
+    trace,
 };
 
 use crate::{
@@ -135,10 +136,11 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
     let identify = middleware::from_fn_with_state(Arc::clone(&gateway), principal::identify);
     let admit = middleware::from_fn_with_state(Arc::clone(&gateway), limits::admit);
     let count = middleware::from_fn_with_state(gateway, count);
-    with_limits(routes, LIMITS)
+    let limited = with_limits(routes, LIMITS)
         .layer(admit)
         .layer(identify)
-        .layer(count)
+        .layer(count);
+    trace::traced(limited)
 }
 
 fn of_members() -> Router<Arc<Gateway>> {

@@ -23,6 +23,7 @@ use x402_service::{
     openapi::CommonAnswers,
     problem::Problem,
     serve::{Limits, with_limits},
+    trace,
 };
 
 use crate::{Verifier, batch, principal, revocations, verify};
@@ -54,7 +55,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         body_bytes: VERIFY_BODY_BYTES,
         request: REQUEST_TIMEOUT,
     };
-    with_limits(routes, limits)
+    trace::traced(with_limits(routes, limits))
 }
 
 /// The gateway's public proof keys, as the directory has them.
