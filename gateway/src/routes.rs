@@ -28,7 +28,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 51] = [
+pub(crate) const ALL: [&str; 52] = [
     "/quote",
     "/pay",
     "/payments",
@@ -68,6 +68,7 @@ pub(crate) const ALL: [&str; 51] = [
     "/providers",
     "/providers/{id}/rotate",
     "/providers/{id}/revoke",
+    "/providers/{id}/registration",
     "/providers/{id}/confirmations",
     "/treasury",
     "/treasury/relay",
@@ -117,6 +118,10 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/providers", get(providers::list).post(providers::create))
         .route("/providers/{id}/rotate", post(providers::rotate))
         .route("/providers/{id}/revoke", post(providers::revoke))
+        .route(
+            "/providers/{id}/registration",
+            put(providers::set_registration),
+        )
         .route(
             "/providers/{id}/confirmations",
             put(providers::set_confirmations),
