@@ -1,0 +1,13 @@
+-- A view may feed this table, as a closing that fails anywhere is never vouched for and its rows never count.
+CREATE MATERIALIZED VIEW IF NOT EXISTS closed_days_mv TO closed_days AS
+SELECT
+    chain_id, workspace_id, toDate(o.at) AS day, ledger, closing, agent_id, provider_id, host, resource,
+    countIf(outcome = 'spent') AS payments,
+    sumIf(o.amount, outcome = 'spent') AS amount,
+    sum(o.gas_wei) AS gas_wei,
+    countIf(outcome = 'denied') AS denied,
+    sumIf(o.amount, outcome = 'denied') AS denied_amount,
+    countIf(outcome IN ('failed', 'expired', 'reverted')) AS failed,
+    sumIf(o.amount, outcome IN ('failed', 'expired', 'reverted')) AS failed_amount
+FROM closed_outcomes AS o
+GROUP BY chain_id, workspace_id, day, ledger, closing, agent_id, provider_id, host, resource
