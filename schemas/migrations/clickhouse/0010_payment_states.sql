@@ -1,7 +1,6 @@
 -- Each payment, and each quote that was denied, as its newest event left it. The gateway writes a snapshot after the
 -- events of a batch are acknowledged; the one with the highest number replaces the others, so a repetition changes nothing.
 -- The sorting key never changes for a payment: FINAL has to look at one partition at a time, and at no merged part twice.
--- `ended` finds the few that may still change without reading the many that cannot.
 CREATE TABLE IF NOT EXISTS payment_states
 (
     chain_id     UInt64,
@@ -35,9 +34,7 @@ CREATE TABLE IF NOT EXISTS payment_states
     included_at  Nullable(DateTime64(3, 'UTC')) COMMENT 'the last time',
     settled_at   Nullable(DateTime64(3, 'UTC')) COMMENT 'the last time',
     ended_at     Nullable(DateTime64(3, 'UTC')) COMMENT 'when its block was final, or when it was certain that no money moves',
-    ended        UInt64 COMMENT 'the number of the event that ended it; the highest number there is while nothing has',
-    INDEX numbers number TYPE minmax GRANULARITY 1,
-    INDEX ends ended TYPE minmax GRANULARITY 1
+    ended        UInt64 COMMENT 'the number of the event that ended it; the highest number there is while nothing has'
 )
 ENGINE = ReplacingMergeTree(number)
 PARTITION BY toYYYYMM(quoted_at)

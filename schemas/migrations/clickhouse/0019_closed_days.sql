@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS closed_days
     workspace_id     LowCardinality(String),
     day              Date,
     ledger           LowCardinality(String),
-    closing          UInt64 COMMENT 'counts only if there is a row of closings with it',
+    closing          UInt64 COMMENT 'counts only if there is a row of day_closings with it',
     agent_id         LowCardinality(String),
     provider_id      LowCardinality(String),
     host             LowCardinality(String),

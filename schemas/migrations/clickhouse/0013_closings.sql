@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS closings
     seq        UInt64 COMMENT '0 is where a ledger begins',
     closing    UInt64 COMMENT 'names the rows that it vouches for; another one for each try',
     up_to      UInt64 COMMENT 'the event up to which what has ended is closed',
-    from_block UInt64 COMMENT 'the transfers of all others are in this block or later ones',
+    open_since DateTime64(3, 'UTC') COMMENT 'all others were quoted then or later',
+    open_from  UInt64 COMMENT 'their transfers are in this block or later ones',
     closed_at  DateTime64(3, 'UTC')
 )
 ENGINE = MergeTree

@@ -12,16 +12,19 @@ CREATE TABLE IF NOT EXISTS closed_outcomes
     host         LowCardinality(String),
     resource     String,
     payment_id   String COMMENT 'empty where the quote was denied',
+    quote_id     String COMMENT 'where no money moved; empty otherwise',
     pay_to       FixedString(20),
     treasury     FixedString(20),
     amount       UInt256 COMMENT 'of the transfer where money moved, else what was asked for; base units',
     code         LowCardinality(String),
+    reason       String COMMENT 'in words, where no money moved; empty otherwise',
     gas_wei      UInt256,
     tx_hash      FixedString(32),
     block_number UInt64,
     log_index    UInt32,
     quoted_at    DateTime64(3, 'UTC'),
-    ended        UInt64 COMMENT 'the number of the event that ended it'
+    ended        UInt64 COMMENT 'the number of the event that ended it',
+    INDEX ends ended TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(at)
