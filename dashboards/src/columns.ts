@@ -2,7 +2,7 @@
 
 import type { DynamicConfigValue } from "@grafana/grafana-foundation-sdk/dashboard";
 
-import { property } from "./panels.ts";
+import { absolute, property } from "./panels.ts";
 
 /** Amounts of MNEE, to draw. */
 export const MNEE = "currency:financial: MNEE:suffix";
@@ -20,14 +20,7 @@ export const part: DynamicConfigValue[] = [
   property("max", 1),
   property("min", 0),
   property("custom.cellOptions", { type: "gauge", mode: "basic", valueDisplayMode: "text" }),
-  property("thresholds", {
-    mode: "absolute",
-    steps: [
-      { value: null, color: "green" },
-      { value: 0.8, color: "orange" },
-      { value: 1, color: "red" },
-    ],
-  }),
+  property("thresholds", absolute("green", [[0.8, "orange"], [1, "red"]])),
 ];
 
 /** A time. */

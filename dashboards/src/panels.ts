@@ -6,6 +6,7 @@ import {
   AxisPlacement,
   BigValueColorMode,
   BigValueGraphMode,
+  BigValueTextMode,
   GraphDrawStyle,
   GraphGradientMode,
   LegendDisplayMode,
@@ -73,11 +74,30 @@ interface Any {
 }
 
 /** One number. */
-export function stat(panel: Common & { graph?: boolean }): Builder<Panel> {
+export function stat(panel: Common & { graph?: boolean }, text = BigValueTextMode.Value): Builder<Panel> {
   return common(new Stat(), panel, 4)
+    .textMode(text)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(false).fields(""))
     .graphMode(panel.graph ? BigValueGraphMode.Area : BigValueGraphMode.None)
     .colorMode(BigValueColorMode.Value);
+}
+
+/** How one of several numbers is shown. */
+export interface Figure {
+  unit: string;
+  decimals?: number;
+  base?: string;
+  steps?: Step[];
+}
+
+/** Numbers of one row, each with its column's name: one question for all of them. */
+export function figures(panel: Omit<Common, "unit" | "overrides"> & { figures: Record<string, Figure> }): Builder<Panel> {
+  const overrides: Record<string, DynamicConfigValue[]> = {};
+  for (const [name, figure] of Object.entries(panel.figures)) {
+    overrides[name] = [property("unit", figure.unit), property("thresholds", absolute(figure.base, figure.steps))];
+    if (figure.decimals !== undefined) overrides[name].push(property("decimals", figure.decimals));
+  }
+  return stat({ ...panel, unit: "short", overrides }, BigValueTextMode.ValueAndName);
 }
 
 /** Lines over time. */
@@ -137,15 +157,14 @@ export function table(panel: Common & { height?: number }): Builder<Panel> {
 }
 
 function common<P extends Any>(builder: P, panel: Common, height: number): P {
-  const steps: Threshold[] = [{ value: null, color: panel.base ?? "blue" }];
-  for (const [value, color] of panel.steps ?? []) steps.push({ value, color });
+  const { mode, steps } = absolute(panel.base, panel.steps);
   builder
     .title(panel.title)
     .description(panel.description)
     .unit(panel.unit)
     .span(panel.width)
     .height(height)
-    .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps));
+    .thresholds(new ThresholdsConfigBuilder().mode(mode).steps(steps));
   const [first] = panel.queries;
   if (!first) throw new Error(`${panel.title} asks nothing`);
   builder.datasource(first.source);
@@ -154,6 +173,12 @@ function common<P extends Any>(builder: P, panel: Common, height: number): P {
   if (panel.name) builder.displayName(panel.name);
   for (const [name, properties] of Object.entries(panel.overrides ?? {})) builder.overrideByName(name, properties);
   return builder;
+}
+
+/** Colours by value. Grafana's own, left to itself, has anything above 80 in red. */
+export function absolute(base = "blue", steps: Step[] = []) {
+  const above: Threshold[] = steps.map(([value, color]) => ({ value, color }));
+  return { mode: ThresholdsMode.Absolute, steps: [{ value: null, color: base }, ...above] };
 }
 
 /** A property that a column or series has instead of the panel's. */

@@ -58,10 +58,10 @@ export const prices: Row = {
       unit: "none",
       width: 24,
       height: 8,
-      overrides: { payments: [property("unit", "locale"), wide(110)], spent: [...money, wide(170)], "first paid": [wide(120)] },
+      overrides: { "times paid": [property("unit", "locale"), wide(110)], spent: [...money, wide(170)], "first paid": [wide(120)] },
       queries: [
         rows(`
-          SELECT toString(min(day)) AS "first paid", host, ${providerName} AS provider, sum(payments) AS payments, ${drawn("sum(amount)")} AS spent
+          SELECT toString(min(day)) AS "first paid", host, ${providerName} AS provider, sum(payments) AS "times paid", ${drawn("sum(amount)")} AS spent
           FROM spend_daily WHERE day <= toDate($__toTime) AND payments > 0 AND ${chosen}
           GROUP BY host, provider ORDER BY "first paid" DESC, spent DESC LIMIT 50`),
       ],

@@ -4,74 +4,43 @@ import { budgets } from "./budgets.ts";
 import { MNEE, money, time, wide } from "./columns.ts";
 import { dashboard } from "./dashboard.ts";
 import { ledger } from "./ledger.ts";
-import { property, ranking, stacked, stat, table } from "./panels.ts";
+import { figures, property, ranking, stacked, table } from "./panels.ts";
 import { prices } from "./prices.ts";
 import { points, rows } from "./queries.ts";
-import { agentName, chosen, drawn, inDays, inHours, named, providerName, span } from "./sql.ts";
+import { agentName, agentNamed, chosen, drawn, inDays, inHours, named, providerName, span } from "./sql.ts";
 import { agent, explorer, provider, workspace } from "./variables.ts";
 
 /** Series of a chart by name; the rest is one more. */
 const SHOWN = 8;
 
-const hours = `FROM spend_hourly WHERE ${inHours} AND ${chosen}`;
-const before = `hour >= toStartOfHour($__fromTime) - ${span} AND hour <= $__toTime`;
+const inBefore = "sumIf(amount, hour < toStartOfHour($__fromTime))";
+const isShown = "hour >= toStartOfHour($__fromTime)";
 
 const sums = {
   title: "Money that moved",
   panels: [
-    stat({
-      title: "Spent",
-      description: "Payments whose transfer is on the chain now, by the index.",
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
-      queries: [rows(`SELECT ${drawn("sum(amount)")} AS spent ${hours}`)],
-    }),
-    stat({
-      title: "More than in the period before",
-      description: "Against as much time right before the time shown. Negative: less was spent.",
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
+    figures({
+      title: "In the time shown",
+      description:
+        "Spent: payments whose transfer is on the chain now, by the index. Before: in as much time right before. Denied: what policy said no to, where the same purchase may be asked for again and again.",
+      width: 24,
+      figures: {
+        spent: { unit: MNEE, decimals: 2 },
+        before: { unit: MNEE, decimals: 2, base: "text" },
+        "payments made": { unit: "locale", decimals: 0 },
+        "agents that paid": { unit: "locale", decimals: 0 },
+        "asked for and denied": { unit: MNEE, decimals: 2, base: "orange" },
+        "part denied": { unit: "percentunit", decimals: 1, base: "green", steps: [[0.1, "orange"], [0.3, "red"]] },
+      },
       queries: [
         rows(`
-          SELECT ${drawn("toInt256(sumIf(amount, hour >= toStartOfHour($__fromTime))) - toInt256(sumIf(amount, hour < toStartOfHour($__fromTime)))")} AS more
-          FROM spend_hourly WHERE ${before} AND ${chosen}`),
+          SELECT ${drawn(`sumIf(amount, ${isShown})`)} AS spent, ${drawn(inBefore)} AS before,
+            sumIf(payments, ${isShown}) AS "payments made", uniqExactIf(agent_id, payments > 0 AND ${isShown}) AS "agents that paid",
+            ${drawn(`sumIf(denied_amount, ${isShown})`)} AS "asked for and denied",
+            sumIf(denied, ${isShown}) / greatest(sumIf(payments + denied + failed, ${isShown}), 1) AS "part denied"
+          FROM spend_hourly
+          WHERE hour >= toStartOfHour($__fromTime) - ${span} AND hour <= $__toTime AND ${chosen}`),
       ],
-    }),
-    stat({
-      title: "Payments",
-      description: "How many moved money.",
-      unit: "locale",
-      width: 4,
-      decimals: 0,
-      queries: [rows(`SELECT sum(payments) AS payments ${hours}`)],
-    }),
-    stat({
-      title: "Denied",
-      description: "What agents asked for and policy said no to. The same purchase may be asked for again and again.",
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
-      queries: [rows(`SELECT ${drawn("sum(denied_amount)")} AS denied ${hours}`)],
-    }),
-    stat({
-      title: "Denied, of what was asked for",
-      description: "Denied quotes and payments among all that ended.",
-      unit: "percentunit",
-      width: 4,
-      decimals: 1,
-      base: "green",
-      steps: [[0.1, "orange"], [0.3, "red"]],
-      queries: [rows(`SELECT sum(denied) / greatest(sum(payments) + sum(denied) + sum(failed), 1) AS denied ${hours}`)],
-    }),
-    stat({
-      title: "Agents that paid",
-      description: "Agents with a payment in the time shown.",
-      unit: "locale",
-      width: 4,
-      decimals: 0,
-      queries: [rows(`SELECT uniqExact(agent_id) AS agents ${hours} AND payments > 0`)],
     }),
   ],
 };
@@ -89,9 +58,15 @@ function by(title: string, id: string, name: string, what: string) {
     name: "${__field.labels.name}",
     queries: [
       points(`
-        WITH largest AS (SELECT ${id} ${hours} GROUP BY ${id} ORDER BY sum(amount) DESC LIMIT ${SHOWN})
-        SELECT $__timeInterval(hour) AS time, if(${id} IN largest, ${name}, 'all others') AS name, ${drawn("sum(amount)")} AS spent
-        ${hours} GROUP BY time, name HAVING spent > 0 ORDER BY time`),
+        SELECT time, if(place <= ${SHOWN}, ${name}, 'all others') AS name, ${drawn("sum(moved)")} AS spent
+        FROM (
+          SELECT time, owner, ${id}, moved, dense_rank() OVER (ORDER BY total DESC, ${id}) AS place
+          FROM (
+            SELECT $__timeInterval(hour) AS time, any(workspace_id) AS owner, ${id}, sum(amount) AS moved, sum(moved) OVER (PARTITION BY ${id}) AS total
+            FROM spend_hourly WHERE ${inHours} AND payments > 0 AND ${chosen} GROUP BY time, ${id}
+          )
+        )
+        GROUP BY time, name ORDER BY time`),
     ],
   });
 }
@@ -100,7 +75,7 @@ const charts = {
   title: "Over time",
   panels: [
     by("By workspace", "workspace_id", named("workspace"), "workspace"),
-    by("By agent", "agent_id", agentName, "agent"),
+    by("By agent", "agent_id", agentNamed("owner"), "agent"),
     by("By provider", "provider_id", providerName, "provider that was paid"),
     ranking({
       title: "By resource",

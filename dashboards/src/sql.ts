@@ -38,7 +38,12 @@ export function named(kind: "workspace" | "agent" | "provider", id = `${kind}_id
 }
 
 /** An agent's name after its workspace's: agents of two workspaces may be called the same. */
-export const agentName = `concat(${named("workspace")}, ' / ', ${named("agent")})`;
+export function agentNamed(workspaceId: string): string {
+  return `concat(${named("workspace", workspaceId)}, ' / ', ${named("agent")})`;
+}
+
+/** The same where there is a column of workspaces. */
+export const agentName = agentNamed("workspace_id");
 
 /** A provider's name; payees that nobody registered are one. */
 export const providerName = `if(provider_id = '', 'not registered', ${named("provider")})`;

@@ -2,8 +2,8 @@
 
 import { MNEE, exactly, link, money, time, wide } from "./columns.ts";
 import { dashboard } from "./dashboard.ts";
-import { lines, property, stacked, stat, table } from "./panels.ts";
-import { points, rows } from "./queries.ts";
+import { figures, lines, property, stacked, stat, table } from "./panels.ts";
+import { now, points, rows } from "./queries.ts";
 import { chosenOf, drawn, exact, hex, named } from "./sql.ts";
 import { explorer, workspace } from "./variables.ts";
 
@@ -30,59 +30,33 @@ const lasting = `
 const state = {
   title: "Now",
   panels: [
-    stat({
-      title: "Held",
-      description: "Balances of all treasuries, as of the newest look at the chain.",
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
-      queries: [rows(`SELECT ${drawn("sum(balance)")} AS held FROM (${newest})`)],
-    }),
-    stat({
-      title: "Allowed",
-      description: "What the gateway may still move of it: the least of balance and allowance of each treasury.",
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
-      queries: [rows(`SELECT ${drawn("sum(least(balance, allowance))")} AS allowed FROM (${newest})`)],
-    }),
-    stat({
-      title: "Ends first",
-      description: `Days until the first treasury runs out, by what it holds and allows and by the pace of the last ${PACE_DAYS} days.`,
-      unit: "d",
-      width: 4,
-      decimals: 1,
-      base: "red",
-      steps: [[3, "orange"], [14, "green"]],
-      queries: [rows(`SELECT min(days) AS days FROM (${lasting}) WHERE moved > 0`)],
-    }),
-    stat({
-      title: "A day's spending",
-      description: `On average over the last ${PACE_DAYS} days.`,
-      unit: MNEE,
-      width: 4,
-      decimals: 2,
-      queries: [rows(`SELECT ${drawn("sum(moved)")} / ${PACE_DAYS} AS spent FROM (${pace})`)],
-    }),
-    stat({
-      title: "Least gas",
-      description: "Ether of the spender that has least: it pays the gas of its workspace's payments.",
-      unit: "suffix: ETH",
-      width: 4,
-      decimals: 4,
-      base: "red",
-      steps: [[0.005, "orange"], [0.02, "green"]],
-      queries: [rows(`SELECT ${drawn("min(gas)")} AS gas FROM (${newest})`)],
+    figures({
+      title: "All treasuries",
+      description: `As of the newest look at the chain. Usable: the least of balance and allowance of each. Ends first: days until the first treasury runs out at the pace of the last ${PACE_DAYS} days. Least gas: of the spender that has least, which pays the gas of its workspace's payments.`,
+      width: 20,
+      figures: {
+        held: { unit: MNEE, decimals: 2 },
+        usable: { unit: MNEE, decimals: 2 },
+        "spent a day": { unit: MNEE, decimals: 2 },
+        "ends first": { unit: "d", decimals: 1, base: "red", steps: [[3, "orange"], [14, "green"]] },
+        "least gas": { unit: "suffix: ETH", decimals: 4, base: "red", steps: [[0.005, "orange"], [0.02, "green"]] },
+      },
+      queries: [
+        rows(`
+          SELECT ${drawn("sum(balance)")} AS held, ${drawn("sum(least(balance, allowance))")} AS usable, ${drawn("sum(moved)")} / ${PACE_DAYS} AS "spent a day",
+            minIf(days, moved > 0) AS "ends first", ${drawn("min(gas)")} AS "least gas"
+          FROM (${lasting})`),
+      ],
     }),
     stat({
       title: "Differences",
-      description: "Rows of the view reconciliation: where ledger, index, sums and treasuries on the chain do not agree. It must be 0.",
+      description: "Rows of the view reconciliation: where ledger, index, sums and treasuries on the chain did not agree when the gateway last looked, in all workspaces. It must be 0.",
       unit: "short",
       width: 4,
       decimals: 0,
       base: "green",
       steps: [[1, "red"]],
-      queries: [rows(`SELECT count() AS differences FROM reconciliation WHERE ${chosenOf("workspace")}`)],
+      queries: [now("max(x402_gateway_reconciliation_differences)", "differences")],
     }),
     table({
       title: "Treasuries",
@@ -197,7 +171,7 @@ export const treasury = dashboard({
   description: "What workspaces can pay with, how long it lasts, and whether everything adds up.",
   from: "now-7d",
   refresh: "5m",
-  sources: ["clickhouse"],
+  sources: ["clickhouse", "prometheus"],
   variables: [workspace, explorer],
   rows: [state, charts, flows],
 });
