@@ -109,8 +109,8 @@ mod cipher;
 /// One account per workspace that spends what its treasury approved.
 mod spender;
 
-/// What the spenders have left for gas.
-mod gas_money;
+/// What treasuries have left to pay with, and spenders for gas.
+mod funds;
 
 /// What a request shares with all others.
 mod gateway;

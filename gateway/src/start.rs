@@ -25,7 +25,7 @@ use crate::{
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
     events::{export::Exporter, news, stream::Streams},
-    gas_money,
+    funds,
     gateway::{Gateway, MAX_SENDING},
     idempotency,
     key_uses::KeyUses,
@@ -147,7 +147,7 @@ pub async fn start(
         );
     }
 
-    let router = routes::routes(Arc::clone(&gateway));
+    let router = routes::routes(&gateway);
     let stop = tasks.stop_token();
     let serving = Arc::clone(&gateway);
     let connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
@@ -179,7 +179,7 @@ pub async fn start(
     tasks.spawn("gateway webhooks", deliverer.run());
     tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
     tasks.spawn("gateway prune", prune::run(Arc::clone(&gateway)));
-    tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
+    tasks.spawn("gateway funds", funds::watch(Arc::clone(&gateway)));
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -329,7 +329,7 @@ async fn assemble(
         stuck_after: SignedDuration::from_secs(i64::from(config.stuck_seconds)),
         proofs,
         followers,
-        gas_money: gas_money::GasMoney::default(),
+        funds: funds::Funds::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
         news: news::News::default(),

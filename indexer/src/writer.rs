@@ -12,7 +12,7 @@ use clickhouse::{Client, Compression, RowOwned, RowWrite, error::Error};
 use futures::future;
 use tokio::sync::watch;
 use x402_schemas::{index::CommitRow, network::Network};
-use x402_service::admin::Readiness;
+use x402_service::{admin::Readiness, clock};
 
 use crate::{batch::Batch, metrics::Metrics};
 
@@ -86,7 +86,7 @@ impl Writer {
 
     /// The same with the transfers in up to so many inserts side by side: sooner done, at the price of smaller parts.
     pub async fn publish_by(&mut self, batch: &Batch, inserts: usize) {
-        let timer = self.metrics.insert_seconds.start_timer();
+        let timer = self.metrics.publish_duration_seconds.start_timer();
         let sent: Vec<_> = batch.sent().collect();
         let share = sent.len().div_ceil(inserts.max(1)).max(1);
         let transfers = sent.chunks(share);
@@ -100,6 +100,7 @@ impl Writer {
         self.seq = batch.commit.seq;
         self.last = Some(batch.commit);
         self.metrics.commits_total.inc();
+        self.metrics.committed_at.set(clock::now().as_second());
         self.metrics.rows_total.inc_by(batch.commit.rows);
         self.metrics.retracted_total.inc_by(batch.commit.retracted);
         self.wake.send_replace(self.seq);
