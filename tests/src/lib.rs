@@ -49,3 +49,6 @@ pub mod schemathesis;
 
 /// A chain node that forks, lags and lies on purpose, and the truth about its chain.
 pub mod scripted;
+
+/// The dashboards, asked and drawn as Grafana asks and draws.
+pub mod grafana;

@@ -6,43 +6,43 @@
 use clickhouse::{Client, Row, error::Error};
 use serde::{Deserialize, Serialize};
 
-const MIGRATIONS: [(u32, &str); 9] = [
-    (
-        1,
-        include_str!("../../migrations/clickhouse/0001_transfers.sql"),
-    ),
-    (
-        2,
-        include_str!("../../migrations/clickhouse/0002_transfers_by_tx.sql"),
-    ),
-    (
-        3,
-        include_str!("../../migrations/clickhouse/0003_transfers_by_tx_mv.sql"),
-    ),
-    (
-        4,
-        include_str!("../../migrations/clickhouse/0004_blocks.sql"),
-    ),
-    (
-        5,
-        include_str!("../../migrations/clickhouse/0005_commits.sql"),
-    ),
-    (
-        6,
-        include_str!("../../migrations/clickhouse/0006_tip_parent.sql"),
-    ),
-    (
-        7,
-        include_str!("../../migrations/clickhouse/0007_commits_once.sql"),
-    ),
-    (
-        8,
-        include_str!("../../migrations/clickhouse/0008_payment_events.sql"),
-    ),
-    (
-        9,
-        include_str!("../../migrations/clickhouse/0009_payments.sql"),
-    ),
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../migrations/clickhouse/", $name, ".sql"))
+    };
+}
+
+const MIGRATIONS: [(u32, &str); 30] = [
+    (1, sql!("0001_transfers")),
+    (2, sql!("0002_transfers_by_tx")),
+    (3, sql!("0003_transfers_by_tx_mv")),
+    (4, sql!("0004_blocks")),
+    (5, sql!("0005_commits")),
+    (6, sql!("0006_tip_parent")),
+    (7, sql!("0007_commits_once")),
+    (8, sql!("0008_payment_events")),
+    (9, sql!("0009_payments")),
+    (10, sql!("0010_payment_states")),
+    (11, sql!("0011_payment_states_of_old_events")),
+    (12, sql!("0012_payments")),
+    (13, sql!("0013_closings")),
+    (14, sql!("0014_closings_of_old_ledgers")),
+    (15, sql!("0015_day_closings")),
+    (16, sql!("0016_day_closings_of_old_ledgers")),
+    (17, sql!("0017_closed_outcomes")),
+    (18, sql!("0018_closed_hours")),
+    (19, sql!("0019_closed_days")),
+    (20, sql!("0020_open_outcomes")),
+    (21, sql!("0021_outcomes")),
+    (22, sql!("0022_spend")),
+    (23, sql!("0023_denials")),
+    (24, sql!("0024_spend_hourly")),
+    (25, sql!("0025_spend_daily")),
+    (26, sql!("0026_account_states")),
+    (27, sql!("0027_accounts")),
+    (28, sql!("0028_treasury_states")),
+    (29, sql!("0029_ledger_sums")),
+    (30, sql!("0030_reconciliation")),
 ];
 
 #[derive(Debug, Row, Serialize, Deserialize)]

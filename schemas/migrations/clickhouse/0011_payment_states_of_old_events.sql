@@ -1,0 +1,37 @@
+-- Of events that were written before there were states. Repeats harmlessly.
+INSERT INTO payment_states
+SELECT
+    chain_id,
+    workspace_id,
+    min(at) AS quoted_at,
+    ledger,
+    quote_id,
+    max(number) AS number,
+    any(payment_id) AS payment_id,
+    any(agent_id) AS agent_id,
+    argMax(e.provider_id, e.number) AS provider_id,
+    any(invoice_id) AS invoice_id,
+    any(resource) AS resource,
+    any(host) AS host,
+    any(pay_to) AS pay_to,
+    toFixedString('', 20) AS treasury,
+    any(amount) AS amount,
+    argMax(e.status, e.number) AS status,
+    argMax(e.code, e.number) AS code,
+    argMax(e.reason, e.number) AS reason,
+    argMax(e.type, e.number) AS last_event,
+    argMax(e.at, e.number) AS changed_at,
+    argMax(e.tx_hash, e.number) AS tx_hash,
+    argMax(e.block_number, e.number) AS block_number,
+    argMax(e.log_index, e.number) AS log_index,
+    argMax(e.gas_wei, e.number) AS gas_wei,
+    minOrNullIf(e.at, e.payment_id != '' AND e.type != 'payment.quoted') AS asked_at,
+    minOrNullIf(e.at, e.type = 'payment.reserved') AS reserved_at,
+    minOrNullIf(e.at, e.type = 'payment.signed') AS signed_at,
+    minOrNullIf(e.at, e.type = 'payment.broadcast') AS broadcast_at,
+    maxOrNullIf(e.at, e.type = 'payment.included') AS included_at,
+    maxOrNullIf(e.at, e.type = 'payment.settled') AS settled_at,
+    minOrNullIf(e.at, e.type IN ('payment.final', 'quote.denied', 'payment.denied', 'payment.expired', 'payment.failed', 'payment.reverted')) AS ended_at,
+    coalesce(minOrNullIf(e.number, e.type IN ('payment.final', 'quote.denied', 'payment.denied', 'payment.expired', 'payment.failed', 'payment.reverted')), 18446744073709551615) AS ended
+FROM payment_events AS e
+GROUP BY chain_id, ledger, workspace_id, quote_id
