@@ -89,7 +89,7 @@ const charts = {
       values: true,
       queries: [
         rows(`
-          SELECT replaceRegexpOne(resource, 'https?://', '') AS what, ${drawn("sum(amount)")} AS spent FROM spend_daily
+          SELECT replaceRegexpOne(resource, 'https?:.{2}', '') AS what, ${drawn("sum(amount)")} AS spent FROM spend_daily
           WHERE ${inDays} AND ${chosen} GROUP BY what HAVING spent > 0 ORDER BY spent DESC LIMIT 10`),
       ],
     }),
