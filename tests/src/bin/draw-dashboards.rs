@@ -3,8 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
+use x402_service::clock;
 use x402_tests::grafana::{
     browser::{Gallery, complaints},
     dashboard::committed,
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let mut dashboards = committed();
     dashboards.retain(|one| args.uids.is_empty() || args.uids.contains(&one.uid));
-    let now = Timestamp::now();
+    let to_ms = clock::now().as_millisecond();
     let gallery = Gallery {
         dashboards,
         sources: Sources {
@@ -53,12 +53,13 @@ async fn main() -> ExitCode {
             http: reqwest::Client::new(),
         },
         window: Window {
-            from_ms: (now - SignedDuration::from_mins(args.minutes)).as_millisecond(),
-            to_ms: now.as_millisecond(),
+            from_ms: to_ms.saturating_sub(args.minutes.saturating_mul(60_000)),
+            to_ms,
         },
     };
     let drawn = gallery.draw(Some(&args.pictures)).await;
     let complaints = complaints(&drawn);
+    #[expect(clippy::print_stderr, reason = "a program says what went wrong")]
     for (uid, complaint) in &complaints {
         eprintln!("{uid}: {}", complaint.join("; "));
     }
