@@ -72,7 +72,6 @@ export const budgets: Row = {
     table({
       title: "Workspaces and their budgets",
       description: "This UTC month as of the end of the time shown. The pace is the month's so far.",
-      unit: "none",
       width: 16,
       overrides: columns,
       queries: [rows(pace("workspace", "name"))],
@@ -80,7 +79,6 @@ export const budgets: Row = {
     table({
       title: "Agents and their limits",
       description: "Agents with a monthly limit, those that used most of it first.",
-      unit: "none",
       width: 24,
       overrides: columns,
       queries: [rows(pace("agent", `concat(${named("workspace")}, ' / ', name)`))],

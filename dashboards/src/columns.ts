@@ -23,6 +23,11 @@ export const part: DynamicConfigValue[] = [
   property("thresholds", absolute("green", [[0.8, "orange"], [1, "red"]])),
 ];
 
+/** Whole numbers with a column of so many pixels. */
+export function count(pixels: number): DynamicConfigValue[] {
+  return [property("unit", "locale"), wide(pixels)];
+}
+
 /** A time. */
 export const time: DynamicConfigValue[] = [property("unit", "dateTimeAsIso"), property("custom.width", 170)];
 

@@ -157,7 +157,7 @@ const payments = {
     }),
     stacked({
       title: "Denials by reason",
-      description: "Quotes that policy denied, a second. Nobody's money moved; amounts are in Agent spend.",
+      description: "Quotes that policy denied, a second. No money moved; the amounts are in Agent spend.",
       unit: "suffix:/s",
       width: 8,
       total: "mean",

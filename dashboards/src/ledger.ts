@@ -3,7 +3,7 @@
 import { exactly, link, time, wide } from "./columns.ts";
 import type { Row } from "./dashboard.ts";
 import { OPEN } from "./on-the-way.ts";
-import { property, ranking, table } from "./panels.ts";
+import { ranking, table } from "./panels.ts";
 import { rows } from "./queries.ts";
 import { agentName, chosen, exact, hex, providerName } from "./sql.ts";
 
@@ -36,14 +36,15 @@ export const ledger: Row = {
     table({
       title: "Payments, exact",
       description: "The newest payments of the time shown whose transfer is on the chain. Amounts are text, to the last digit; floats never touch them. Older ones: export from spend, see schemas/README.md.",
-      unit: "none",
       width: 18,
       height: 10,
       overrides: {
         "paid at": time,
         "amount (MNEE)": exactly,
+        agent: [wide(190)],
+        provider: [wide(130)],
         "gas (ETH)": exactly,
-        block: [property("unit", "none"), wide(100)],
+        block: [wide(100)],
         transaction: link("tx"),
       },
       queries: [

@@ -37,11 +37,10 @@ export const onTheWay: Row = {
     table({
       title: "Not settled yet, oldest first",
       description: "Payments of the last 30 days whose money may still move. Signed ones that are minutes old are stuck; those that await approval wait for a person.",
-      unit: "none",
       width: 14,
       overrides: {
         "quoted at": time,
-        age: [property("unit", "s"), wide(110)],
+        age: [property("unit", "s"), wide(100)],
         transaction: link("tx"),
         payment: [wide(210)],
       },

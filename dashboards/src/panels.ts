@@ -41,6 +41,9 @@ import type { Query } from "./queries.ts";
 /** From which value on a colour holds. */
 export type Step = [from: number, color: string];
 
+/** Bars in a chart at most: more are a smear. */
+const BARS = 90;
+
 /** What every panel says. */
 interface Common {
   title: string;
@@ -77,6 +80,7 @@ interface Any {
 export function stat(panel: Common & { graph?: boolean }, text = BigValueTextMode.Value): Builder<Panel> {
   return common(new Stat(), panel, 4)
     .textMode(text)
+    .wideLayout(false)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(false).fields(""))
     .graphMode(panel.graph ? BigValueGraphMode.Area : BigValueGraphMode.None)
     .colorMode(BigValueColorMode.Value);
@@ -100,15 +104,15 @@ export function figures(panel: Omit<Common, "unit" | "overrides"> & { figures: R
   return stat({ ...panel, unit: "short", overrides }, BigValueTextMode.ValueAndName);
 }
 
-/** Lines over time. */
+/** Lines over time. Those of names are of rows, which say what holds until the next one; scrapes that are missing stay gaps. */
 export function lines(panel: Common & { min?: number; max?: number; height?: number; interval?: string }): Builder<Panel> {
   const chart = common(new TimeSeries(), panel, panel.height ?? 8)
     .drawStyle(GraphDrawStyle.Line)
     .lineWidth(2)
-    .lineInterpolation(LineInterpolation.Linear)
-    .fillOpacity(panel.queries.length === 1 ? 12 : 0)
+    .lineInterpolation(panel.name ? LineInterpolation.StepAfter : LineInterpolation.Linear)
+    .fillOpacity(panel.queries.length === 1 && !panel.name ? 12 : 0)
     .gradientMode(GraphGradientMode.Opacity)
-    .spanNulls(false);
+    .spanNulls(panel.name !== undefined);
   if (panel.max !== undefined) chart.max(panel.max);
   return axes(chart, panel.min ?? 0, ["mean", "max", "lastNotNull"], panel.interval);
 }
@@ -116,6 +120,7 @@ export function lines(panel: Common & { min?: number; max?: number; height?: num
 /** Bars over time, on top of each other: of things that add up. */
 export function stacked(panel: Common & { height?: number; interval?: string; total?: string }): Builder<Panel> {
   const chart = common(new TimeSeries(), panel, panel.height ?? 8)
+    .maxDataPoints(BARS)
     .drawStyle(GraphDrawStyle.Bars)
     .lineWidth(0)
     .fillOpacity(85)
@@ -151,9 +156,10 @@ export function ranking(panel: Common & { height?: number; values?: boolean }): 
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(panel.values ?? false).fields(""));
 }
 
-/** Rows. */
-export function table(panel: Common & { height?: number }): Builder<Panel> {
-  return common(new Table(), panel, panel.height ?? 9).showHeader(true).cellHeight(TableCellHeight.Sm);
+/** Rows. Text is shown as it is, numbers too where their column has no unit: any other unit would make numbers of texts like hashes. */
+export function table(panel: Omit<Common, "unit"> & { height?: number }): Builder<Panel> {
+  const rows = new Table().showHeader(true).cellHeight(TableCellHeight.Sm);
+  return common(rows, { ...panel, unit: "string" }, panel.height ?? 9);
 }
 
 function common<P extends Any>(builder: P, panel: Common, height: number): P {

@@ -1,6 +1,6 @@
 // What a call costs, how that changes, and who is paid for the first time.
 
-import { MNEE, money, wide } from "./columns.ts";
+import { MNEE, count, money, wide } from "./columns.ts";
 import type { Row } from "./dashboard.ts";
 import { lines, property, table } from "./panels.ts";
 import { points, rows } from "./queries.ts";
@@ -10,7 +10,7 @@ import { chosen, drawn, inDays, providerName } from "./sql.ts";
 const SHOWN = 8;
 
 const days = `FROM spend_daily WHERE ${inDays} AND ${chosen}`;
-const price = [property("unit", MNEE), property("decimals", 4), wide(150)];
+const price = [property("unit", MNEE), property("decimals", 4), wide(130)];
 
 export const prices: Row = {
   title: "Prices and providers",
@@ -34,13 +34,12 @@ export const prices: Row = {
     table({
       title: "Changes of prices",
       description: "The first and the last day's average of each resource in the time shown, the largest changes first.",
-      unit: "none",
       width: 12,
       overrides: {
         first: price,
         last: price,
         change: [property("unit", "percentunit"), property("decimals", 1), wide(90)],
-        calls: [property("unit", "locale"), wide(90)],
+        calls: count(90),
       },
       queries: [
         rows(`
@@ -55,10 +54,9 @@ export const prices: Row = {
     table({
       title: "Paid for the first time",
       description: "Hosts by the day of their first payment, the newest first. One that nobody expected is worth a look: narrow the policy with --deny-host.",
-      unit: "none",
       width: 24,
       height: 8,
-      overrides: { "times paid": [property("unit", "locale"), wide(110)], spent: [...money, wide(170)], "first paid": [wide(120)] },
+      overrides: { "times paid": count(110), spent: [...money, wide(170)], "first paid": [wide(120)] },
       queries: [
         rows(`
           SELECT toString(min(day)) AS "first paid", host, ${providerName} AS provider, sum(payments) AS "times paid", ${drawn("sum(amount)")} AS spent

@@ -1,7 +1,7 @@
 // Who spends how much on what, within which budgets, at which prices: from the index, so that only money that moved counts.
 
 import { budgets } from "./budgets.ts";
-import { MNEE, money, time, wide } from "./columns.ts";
+import { MNEE, count, money, time, wide } from "./columns.ts";
 import { dashboard } from "./dashboard.ts";
 import { ledger } from "./ledger.ts";
 import { figures, property, ranking, stacked, table } from "./panels.ts";
@@ -12,6 +12,7 @@ import { agent, explorer, provider, workspace } from "./variables.ts";
 
 /** Series of a chart by name; the rest is one more. */
 const SHOWN = 8;
+const OTHERS = "all others";
 
 const inBefore = "sumIf(amount, hour < toStartOfHour($__fromTime))";
 const isShown = "hour >= toStartOfHour($__fromTime)";
@@ -56,9 +57,10 @@ function by(title: string, id: string, name: string, what: string) {
     decimals: 2,
     interval: "1h",
     name: "${__field.labels.name}",
+    overrides: { [OTHERS]: [property("color", { mode: "fixed", fixedColor: "#5a6270" })] },
     queries: [
       points(`
-        SELECT time, if(place <= ${SHOWN}, ${name}, 'all others') AS name, ${drawn("sum(moved)")} AS spent
+        SELECT time, if(place <= ${SHOWN}, ${name}, '${OTHERS}') AS name, ${drawn("sum(moved)")} AS spent
         FROM (
           SELECT time, owner, ${id}, moved, dense_rank() OVER (ORDER BY total DESC, ${id}) AS place
           FROM (
@@ -87,8 +89,8 @@ const charts = {
       values: true,
       queries: [
         rows(`
-          SELECT resource, ${drawn("sum(amount)")} AS spent FROM spend_daily
-          WHERE ${inDays} AND ${chosen} GROUP BY resource HAVING spent > 0 ORDER BY spent DESC LIMIT 10`),
+          SELECT replaceRegexpOne(resource, 'https?:.{2}', '') AS what, ${drawn("sum(amount)")} AS spent FROM spend_daily
+          WHERE ${inDays} AND ${chosen} GROUP BY what HAVING spent > 0 ORDER BY spent DESC LIMIT 10`),
       ],
     }),
   ],
@@ -115,9 +117,8 @@ const denied = {
     table({
       title: "Who is denied what",
       description: "Agents and reasons, the most frequent first. A limit that is hit all the time is too low, or the agent is out of control.",
-      unit: "none",
       width: 12,
-      overrides: { times: [property("unit", "locale"), wide(80)], asked: [...money, wide(150)], last: time, reason: [wide(230)] },
+      overrides: { times: count(80), asked: [...money, wide(130)], last: time, reason: [wide(260)] },
       queries: [
         rows(`
           SELECT ${agentName} AS agent, code AS reason, count() AS times, ${drawn("sum(amount)")} AS asked, max(at) AS last

@@ -61,14 +61,13 @@ const state = {
     table({
       title: "Treasuries",
       description: "Those that end first, first. A treasury pays until its balance, its allowance or its spender's gas is used up.",
-      unit: "none",
       width: 24,
       overrides: {
         "balance (MNEE)": exactly,
         "allowance (MNEE)": exactly,
         "gas (ETH)": exactly,
         "a day": [...money, wide(120)],
-        "days left": [property("decimals", 1), wide(90)],
+        "days left": [property("unit", "none"), property("decimals", 1), wide(90)],
         treasury: link("address", 210),
         spender: link("address", 210),
         block: [wide(90)],
@@ -116,6 +115,12 @@ const charts = {
   ],
 };
 
+const verdict = [
+  wide(80),
+  property("custom.cellOptions", { type: "color-text" }),
+  property("mappings", [{ type: "value", options: { holds: { color: "green", index: 0 }, differs: { color: "red", index: 1 } } }]),
+];
+
 const flows = {
   title: "Flows",
   panels: [
@@ -143,9 +148,8 @@ const flows = {
       title: "Does it add up?",
       description:
         "Each check of the view reconciliation and what it found. Anything but 'holds' is worth waking somebody: see the runbook of TreasuryDrift.",
-      unit: "none",
       width: 12,
-      overrides: { check: [wide(150)], result: [wide(90)] },
+      overrides: { check: [wide(130)], result: verdict, compares: [wide(330)] },
       queries: [
         rows(`
           SELECT c.name AS check, if(r.difference = '', 'holds', 'differs') AS result, c.compares AS compares,

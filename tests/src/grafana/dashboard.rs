@@ -114,11 +114,17 @@ pub fn committed() -> Vec<Dashboard> {
 
 fn read(path: &Path) -> Dashboard {
     let text = fs::read_to_string(path).unwrap();
-    let parsed = serde_json::from_str(&text);
-    let mut dashboard: Dashboard =
-        parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    dashboard.json = serde_json::from_str(&text).unwrap();
-    dashboard
+    parsed(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A dashboard from its JSON.
+///
+/// # Errors
+/// If it is none.
+pub fn parsed(text: &str) -> serde_json::Result<Dashboard> {
+    let dashboard: Dashboard = serde_json::from_str(text)?;
+    let json = serde_json::from_str(text)?;
+    Ok(Dashboard { json, ..dashboard })
 }
 
 impl Dashboard {
@@ -140,6 +146,22 @@ impl Dashboard {
             .fold(Variables::default(), |all, variable| {
                 all.with(&variable.name, chosen(variable))
             })
+    }
+}
+
+impl Panel {
+    /// The narrowest bucket that it asks for, in milliseconds.
+    pub fn interval_ms(&self) -> Option<i64> {
+        let interval = self.interval.as_deref()?;
+        let (count, unit) = interval.split_at(interval.len().saturating_sub(1));
+        let unit = match unit {
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => panic!("{interval} is no interval"),
+        };
+        count.parse::<i64>().unwrap().checked_mul(unit)
     }
 }
 

@@ -87,7 +87,11 @@ impl Frame {
         }
         let at = |row: usize| time.values[row].as_f64().unwrap_or(f64::MIN);
         let rows = 0..time.values.len();
-        if rows.clone().skip(1).any(|row| at(row) < at(row.saturating_sub(1))) {
+        if rows
+            .clone()
+            .skip(1)
+            .any(|row| at(row) < at(row.saturating_sub(1)))
+        {
             return Err("a time series is sorted by time".to_owned());
         }
         if of(Kind::String).next().is_none() {
@@ -136,9 +140,21 @@ mod tests {
         Frame {
             ref_id: "A".into(),
             fields: vec![
-                Field::new("time", Kind::Time, times.iter().map(|at| json!(at)).collect()),
-                Field::new("agent", Kind::String, names.iter().map(|at| json!(at)).collect()),
-                Field::new("spend", Kind::Number, numbers.iter().map(|at| json!(at)).collect()),
+                Field::new(
+                    "time",
+                    Kind::Time,
+                    times.iter().map(|at| json!(at)).collect(),
+                ),
+                Field::new(
+                    "agent",
+                    Kind::String,
+                    names.iter().map(|at| json!(at)).collect(),
+                ),
+                Field::new(
+                    "spend",
+                    Kind::Number,
+                    numbers.iter().map(|at| json!(at)).collect(),
+                ),
             ],
         }
     }

@@ -22,5 +22,11 @@ pub mod frames;
 /// Asks ClickHouse and Prometheus.
 pub mod sources;
 
+/// Whether there are answers.
+pub mod answers;
+
+/// What npm has to install for that.
+pub mod packages;
+
 /// Draws dashboards in a browser.
 pub mod browser;

@@ -101,7 +101,10 @@ impl Sources {
     /// # Errors
     /// What it said instead.
     pub async fn table(&self, sql: &str, ref_id: &str) -> Result<Frame, String> {
-        let query = [("database", self.database.as_str()), ("default_format", "JSONCompact")];
+        let query = [
+            ("database", self.database.as_str()),
+            ("default_format", "JSONCompact"),
+        ];
         let url = with_query(self.clickhouse.clone(), &query);
         let request = self.http.post(url).body(sql.to_owned());
         let answer = request.send().await.map_err(told)?;
@@ -114,7 +117,11 @@ impl Sources {
         let fields = answer.meta.iter().enumerate().map(|(place, column)| {
             let kind = kind(&column.kind);
             let values = answer.data.iter().map(|row| value(kind, &row[place]));
-            Ok(Field::new(&column.name, kind, values.collect::<Result<_, String>>()?))
+            Ok(Field::new(
+                &column.name,
+                kind,
+                values.collect::<Result<_, String>>()?,
+            ))
         });
         Ok(Frame {
             ref_id: ref_id.to_owned(),
@@ -140,7 +147,9 @@ impl Sources {
             .with("__interval", seconds(step))
             .with("__rate_interval", seconds(rate))
             .with("__range", seconds(context.window.seconds()));
-        let expr = variables.put_into(expr).map_err(|error| error.to_string())?;
+        let expr = variables
+            .put_into(expr)
+            .map_err(|error| error.to_string())?;
         let window = context.window;
         let aligned = |ms: i64| {
             let at = ms.div_euclid(MILLIS);
@@ -152,7 +161,10 @@ impl Sources {
         } else {
             let (start, end) = (aligned(window.from_ms), aligned(window.to_ms));
             let step = step.to_string();
-            ("api/v1/query_range", vec![("start", start), ("end", end), ("step", step)])
+            (
+                "api/v1/query_range",
+                vec![("start", start), ("end", end), ("step", step)],
+            )
         };
         let url = self.prometheus.join(path).map_err(told)?;
         let url = with_query(with_query(url, &[("query", expr)]), &times);
@@ -177,7 +189,10 @@ fn kind(of: &str) -> Kind {
     let bare = of.replace("LowCardinality(", "").replace("Nullable(", "");
     if bare.starts_with("Date") {
         Kind::Time
-    } else if ["UInt", "Int", "Float", "Decimal"].iter().any(|start| bare.starts_with(start)) {
+    } else if ["UInt", "Int", "Float", "Decimal"]
+        .iter()
+        .any(|start| bare.starts_with(start))
+    {
         Kind::Number
     } else {
         Kind::String
@@ -204,7 +219,11 @@ fn series(series: Series, target: &Target) -> Frame {
     let (mut times, mut values) = (Vec::new(), Vec::new());
     for (at, text) in points {
         // Whole seconds: that is what we asked for.
-        times.push(Json::from(Timestamp::from_second(seconds(*at)).unwrap_or_default().as_millisecond()));
+        times.push(Json::from(
+            Timestamp::from_second(seconds(*at))
+                .unwrap_or_default()
+                .as_millisecond(),
+        ));
         values.push(text.parse::<f64>().map_or(Json::Null, Json::from));
     }
     let value = Field {
@@ -231,9 +250,11 @@ fn seconds(at: f64) -> i64 {
 
 /// `{{label}}` in a legend is the series' label.
 fn legend(format: &str, labels: &BTreeMap<String, String>) -> String {
-    labels.iter().fold(format.to_owned(), |text, (name, value)| {
-        text.replace(&format!("{{{{{name}}}}}"), value)
-    })
+    labels
+        .iter()
+        .fold(format.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{{{name}}}}}"), value)
+        })
 }
 
 #[cfg(test)]
@@ -246,11 +267,19 @@ mod tests {
     fn values_arrive_as_grafana_has_them() {
         for (of, raw, expected) in [
             ("LowCardinality(String)", json!("a"), json!("a")),
-            ("UInt64", json!("18446744073709551615"), json!(18446744073709551615.0)),
+            (
+                "UInt64",
+                json!("18446744073709551615"),
+                json!(18446744073709551615.0),
+            ),
             ("Nullable(Decimal(76, 18))", json!("0.05"), json!(0.05)),
             ("Float64", json!(0.5), json!(0.5)),
             ("DateTime('UTC')", json!("1970-01-01 00:00:02"), json!(2000)),
-            ("DateTime64(3, 'UTC')", json!("1970-01-01 00:00:02.345"), json!(2345)),
+            (
+                "DateTime64(3, 'UTC')",
+                json!("1970-01-01 00:00:02.345"),
+                json!(2345),
+            ),
             ("Date", json!("1970-01-02"), json!(86_400_000)),
         ] {
             assert_eq!(value(kind(of), &raw).unwrap(), expected, "{of}");

@@ -70,9 +70,7 @@ impl Value {
             Self::Several(values) => values,
         };
         match (format, self) {
-            (Some("singlequote"), _) => {
-                Ok(all.iter().map(quoted).collect::<Vec<_>>().join(","))
-            }
+            (Some("singlequote"), _) => Ok(all.iter().map(quoted).collect::<Vec<_>>().join(",")),
             (Some("raw" | "csv"), _) => Ok(all.join(",")),
             (Some(format), _) => Err(ExpandError::Format(format.to_owned())),
             (None, Self::Several(values)) => Ok(format!("'{}'", values.join("','"))),

@@ -87,5 +87,8 @@ mod javascript;
 /// What the protocol's texts mean, for every implementation of it.
 mod vectors;
 
+/// The files of the dashboards.
+mod dashboards;
+
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");
