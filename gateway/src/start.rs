@@ -38,6 +38,7 @@ use crate::{
     seed::{Seed, SeedError},
     sessions::Sessions,
     settle::{Follower, recover},
+    traces::Traces,
     verify::Verifier,
     webhooks::{self, address::Reach, deliver::Deliverer, send::Sender},
 };
@@ -334,6 +335,7 @@ async fn assemble(
         funds: funds::Funds::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
+        traces: Traces::default(),
         news: news::News::default(),
         streams: Streams::default(),
         webhooks: Sender::new(reach)?,

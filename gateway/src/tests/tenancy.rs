@@ -4,7 +4,7 @@ use x402_service::api_key::{ApiKey, KeyKind};
 use super::*;
 
 /// Every route with the least role of a member that may ask it, and who else may.
-const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
+const WELCOME: [(&str, &str, Option<Role>, &[&str]); 51] = {
     use Role::{Admin, Member, Owner, Viewer};
     [
         ("POST", "/quote", None, &["agent"]),
@@ -56,6 +56,7 @@ const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
         ("POST", "/proof-keys/rotate", None, &["operator"]),
         ("GET", "/internal/directory", None, &["service"]),
         ("GET", "/internal/proofs", None, &["service"]),
+        ("POST", "/internal/key-uses", None, &["service"]),
         ("POST", "/members/me/rotate", Some(Viewer), &[]),
     ]
 };

@@ -12,7 +12,7 @@ macro_rules! sql {
     };
 }
 
-const MIGRATIONS: [(u32, &str); 30] = [
+const MIGRATIONS: [(u32, &str); 31] = [
     (1, sql!("0001_transfers")),
     (2, sql!("0002_transfers_by_tx")),
     (3, sql!("0003_transfers_by_tx_mv")),
@@ -43,6 +43,7 @@ const MIGRATIONS: [(u32, &str); 30] = [
     (28, sql!("0028_treasury_states")),
     (29, sql!("0029_ledger_sums")),
     (30, sql!("0030_reconciliation")),
+    (31, sql!("0031_no_view")),
 ];
 
 #[derive(Debug, Row, Serialize, Deserialize)]

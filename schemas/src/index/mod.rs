@@ -15,4 +15,4 @@ pub mod reader;
 pub use migrations::migrate;
 pub use payment_events::PaymentEventRow;
 pub use reader::{Change, IndexError, IndexReader, Tip};
-pub use rows::{BlockRow, CommitRow, TransferRow};
+pub use rows::{BlockRow, CommitRow, TRANSFER_TABLES, TransferRow};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client, Method, RequestBuilder, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
     redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use x402_schemas::api::{
         QuoteRequest,
     },
     base_url::BaseUrl,
+    trace_context,
 };
 
 use crate::{
@@ -160,10 +161,13 @@ impl Gateway {
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        trace_context::write(&mut headers);
         self.http
             .request(method, self.base.endpoint(path))
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .headers(headers)
             .timeout(EXCHANGE_TIME)
     }
 

@@ -137,7 +137,7 @@ export class Gateway {
   }
 
   async #ask(method: string, path: string[], body: unknown, within: number, deadline: Deadline): Promise<Answer> {
-    const { signal } = deadline;
+    const { signal, trace } = deadline;
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(within);
     try {
@@ -145,7 +145,7 @@ export class Gateway {
         method,
         redirect: "manual",
         signal: signal === undefined ? late : AbortSignal.any([signal, late]),
-        headers: { authorization: this.#authorization, accept: "application/json", "content-type": "application/json" },
+        headers: { ...trace, authorization: this.#authorization, accept: "application/json", "content-type": "application/json" },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const answered = await readText(response, MAX_ANSWER_BYTES);

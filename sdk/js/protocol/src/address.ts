@@ -1,7 +1,7 @@
 // Addresses from text. Mixed case is a checksum (EIP-55) and must be right; one case alone carries none.
 
-import { keccak_256 } from "@noble/hashes/sha3.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { utf8 } from "./bytes.js";
+import { keccak256 } from "./hash.js";
 
 /** Checksums that are remembered: a service sees the same few addresses again and again. */
 const REMEMBERED = 256;
@@ -42,7 +42,7 @@ function checksummed(lower: string): string {
   const known = checksums.get(lower);
   if (known !== undefined) return known;
   const digits = lower.slice(2);
-  const hash = bytesToHex(keccak_256(ascii(digits)));
+  const hash = keccak256(utf8(digits));
   let text = "0x";
   for (let index = 0; index < digits.length; index += 1) {
     const digit = digits.charAt(index);
@@ -51,8 +51,4 @@ function checksummed(lower: string): string {
   if (checksums.size >= REMEMBERED) checksums.clear();
   checksums.set(lower, text);
   return text;
-}
-
-function ascii(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

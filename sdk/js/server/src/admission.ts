@@ -12,6 +12,7 @@ import { invoiceHash } from "../../protocol/src/invoice-hash.js";
 import { resourceOf } from "../../protocol/src/names.js";
 import { readProof } from "../../protocol/src/proof.js";
 import { InvoiceSigner } from "../../protocol/src/signature.js";
+import type { Trace } from "../../protocol/src/trace.js";
 import { type Answer, notCanonical, notYet, paymentRequired, unavailable } from "./answer.js";
 import { Attempt, type AttemptStore, MemoryAttempts } from "./attempts.js";
 import { checked, type Config, type ServerOptions } from "./config.js";
@@ -37,6 +38,8 @@ export interface Ask {
   readonly path: string;
   /** `X-402-Proof`, if it is there. */
   readonly proof: string | undefined;
+  /** The trace that it belongs to: its `traceparent` and `tracestate`, which the verifier is told. */
+  readonly trace?: Trace;
 }
 
 /** Whether a request is served. Whoever serves it tells the attempt how that went. */
@@ -91,7 +94,7 @@ export class Admission {
     }
     try {
       const attempt = await Attempt.begin(this.#attempts, invoiceId, bytesToHex(random(ATTEMPT_LENGTH)));
-      const question = this.#question(ask.proof, invoiceId, terms, attempt);
+      const question = this.#question(ask.proof, invoiceId, terms, attempt, ask.trace);
       return await this.#redeem({ priced, terms, question, attempt }, now);
     } catch (error) {
       return this.#doubt("failed attempts cannot be looked up", error, terms, invoiceId);
@@ -161,7 +164,7 @@ export class Admission {
     return { paid: false, answer: paymentRequired(refusal, invoice, terms, priced.description) };
   }
 
-  #question(proof: string, invoiceId: string, terms: Terms, attempt: Attempt): Question {
+  #question(proof: string, invoiceId: string, terms: Terms, attempt: Attempt, trace: Trace | undefined): Question {
     return {
       proof,
       invoiceId,
@@ -172,6 +175,7 @@ export class Admission {
       minConfirmations: this.config.minConfirmations,
       claim: true,
       attempt: attempt.name,
+      trace,
     };
   }
 
@@ -198,6 +202,14 @@ export class Admission {
   }
 }
 
+/** Random bytes of the system that are not handed out yet: it takes as long to give many as to give a few. */
+const pool = new Uint8Array(4_096);
+let used = pool.length;
+
 function random(length: number): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(length));
+  if (used + length > pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  return pool.slice(used, (used += length));
 }
