@@ -1,7 +1,7 @@
 // Bundles the page into dist.
 
 import { build } from "esbuild";
-import { cpSync, mkdirSync } from "node:fs";
+import { cpSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL(".", import.meta.url)));
@@ -28,5 +28,6 @@ await build({
   plugins: [withoutNode],
   logLevel: "warning",
 });
-mkdirSync("dist", { recursive: true });
 cpSync("index.html", "dist/index.html");
+// The components fetch their icons from where a Grafana server has them.
+cpSync("node_modules/@grafana/ui/dist/public/img/icons", "dist/public/build/img/icons", { recursive: true });

@@ -24,7 +24,7 @@ const TIMES: [&str; 8] = [
     "paid_at",
     "quoted_at",
     "block_time",
-    "seen",
+    "settled_at",
     "ended_at",
 ];
 /// How columns end that promise every digit, and what such a column is made by.
