@@ -112,6 +112,9 @@ mod spender;
 /// What treasuries have left to pay with, and spenders for gas.
 mod funds;
 
+/// Whether ledger, index and treasuries agree.
+mod reconcile;
+
 /// What a request shares with all others.
 mod gateway;
 

@@ -34,7 +34,7 @@ use crate::{
     metrics::GatewayMetrics,
     pay::resume::{self, Resumed},
     proofs::{Proofs, ProofsError},
-    prune, routes,
+    prune, reconcile, routes,
     seed::{Seed, SeedError},
     sessions::Sessions,
     settle::{Follower, recover},
@@ -180,6 +180,8 @@ pub async fn start(
     tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
     tasks.spawn("gateway prune", prune::run(Arc::clone(&gateway)));
     tasks.spawn("gateway funds", funds::watch(Arc::clone(&gateway)));
+    let reconciling = reconcile::watch(Arc::clone(&gateway), config.clickhouse.client());
+    tasks.spawn("gateway reconciliation", reconciling);
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.

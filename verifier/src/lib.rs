@@ -81,7 +81,7 @@ mod obstacles;
 mod retry;
 
 /// What happened, to numbers.
-mod metrics;
+pub mod metrics;
 
 /// What tests start from.
 #[cfg(test)]

@@ -28,7 +28,7 @@ const VERIFIED: &str = "verified";
 
 /// Verifier metrics, registered once at start. A label is looked up here and not per request.
 #[derive(Debug)]
-pub(crate) struct VerifierMetrics {
+pub struct VerifierMetrics {
     /// Requests of the public port.
     pub(crate) requests: RequestMetrics,
     verified_total: IntCounter,
@@ -52,7 +52,7 @@ pub(crate) struct VerifierMetrics {
 
 impl VerifierMetrics {
     /// Registers every metric, with every label at zero.
-    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let verifier = Registrar::new(registry, "verifier");
         let verdicts = verifier.counters(
             "verdicts_total",

@@ -21,6 +21,8 @@ pub(crate) struct FundsMetrics {
     lowest_spender_payments: IntGauge,
     spenders_without_gas: IntGauge,
     seen_at: IntGauge,
+    differences: IntGauge,
+    reconciled_at: IntGauge,
 }
 
 impl FundsMetrics {
@@ -56,6 +58,14 @@ impl FundsMetrics {
                 "funds_seen_timestamp_seconds",
                 "When treasuries and spenders were last looked at on the chain; 0 before.",
             )?,
+            differences: gateway.gauge(
+                "reconciliation_differences",
+                "Rows of the view reconciliation: where ledger, index and treasuries on the chain differ.",
+            )?,
+            reconciled_at: gateway.gauge(
+                "reconciled_timestamp_seconds",
+                "When that view was last read; 0 before.",
+            )?,
         };
         metrics.lowest_runway_seconds.set(f64::INFINITY);
         Ok(metrics)
@@ -77,5 +87,11 @@ impl FundsMetrics {
         let short = all.iter().filter(|left| left.payments == 0).count();
         self.spenders_without_gas.set(whole(short));
         self.seen_at.set(now.as_second());
+    }
+
+    /// Ledger, index and treasuries were found to differ in so many ways.
+    pub(crate) fn reconciled(&self, differences: u64, now: Timestamp) {
+        self.differences.set(whole(differences));
+        self.reconciled_at.set(now.as_second());
     }
 }

@@ -72,6 +72,12 @@ mod openapi;
 /// The documents against the tree.
 mod documents;
 
+/// The metrics against the page, the dashboards, the rules and the runbook.
+mod metrics;
+
+/// The demo's traffic as Prometheus sees it.
+mod observability;
+
 /// Agents and paid APIs of both SDKs, every one with every other.
 mod conformance;
 
