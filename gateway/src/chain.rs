@@ -21,6 +21,9 @@ use x402_schemas::amount::Amount;
 /// Everything around one payment.
 pub(crate) mod around;
 
+/// What treasuries hold.
+pub(crate) mod holdings;
+
 /// The longest that one JSON-RPC call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 

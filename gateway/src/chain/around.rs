@@ -59,7 +59,7 @@ pub(crate) struct Holdings {
 }
 
 /// A question within a batch, with its name.
-struct Asked<T> {
+pub(super) struct Asked<T> {
     call: &'static str,
     answer: Waiter<T>,
 }
@@ -169,7 +169,7 @@ impl Chain {
         Ok(found)
     }
 
-    fn view_in<C: SolCall>(
+    pub(super) fn view_in<C: SolCall>(
         &self,
         batch: &mut BatchRequest<'_>,
         call: &C,
@@ -196,7 +196,7 @@ impl Chain {
 }
 
 impl<T: alloy::rpc::json_rpc::RpcRecv> Asked<T> {
-    async fn answered(self) -> Result<T, ChainError> {
+    pub(super) async fn answered(self) -> Result<T, ChainError> {
         let call = self.call;
         self.answer
             .await
@@ -204,7 +204,7 @@ impl<T: alloy::rpc::json_rpc::RpcRecv> Asked<T> {
     }
 }
 
-fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
+pub(super) fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
     batch: &mut BatchRequest<'_>,
     call: &'static str,
     params: &impl alloy::rpc::json_rpc::RpcSend,
@@ -214,7 +214,7 @@ fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
     Ok(Asked { call, answer })
 }
 
-async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
+pub(super) async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
     let call = "a batch of requests";
     match tokio::time::timeout(CALL_TIMEOUT, batch.send()).await {
         Ok(sent) => sent.map_err(|source| ChainError::Rpc { call, source }),
@@ -222,7 +222,7 @@ async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
     }
 }
 
-async fn read<C: SolCall>(asked: Asked<Bytes>) -> Result<C::Return, ChainError> {
+pub(super) async fn read<C: SolCall>(asked: Asked<Bytes>) -> Result<C::Return, ChainError> {
     let bytes = asked.answered().await?;
     C::abi_decode_returns_validate(&bytes).map_err(|source| ChainError::Token {
         call: C::SIGNATURE,
