@@ -125,8 +125,8 @@ impl Prometheus {
         self.ask_for(&[("query", expression)]).await
     }
 
-    /// The value that an expression had at a moment, in Unix seconds.
-    pub async fn value_at(&self, expression: &str, moment: &str) -> Option<f64> {
+    /// The count that an expression was at a moment, in Unix seconds.
+    pub async fn count_at(&self, expression: &str, moment: &str) -> Option<u64> {
         let samples = self
             .ask_for(&[("query", expression), ("time", moment)])
             .await;

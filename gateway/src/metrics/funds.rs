@@ -64,7 +64,7 @@ impl FundsMetrics {
             )?,
             reconciled_at: gateway.gauge(
                 "reconciled_timestamp_seconds",
-                "When that view was last read; 0 before.",
+                "When the view reconciliation was last read; 0 before.",
             )?,
         };
         metrics.lowest_runway_seconds.set(f64::INFINITY);

@@ -56,11 +56,12 @@ impl ExprVisitor for Selectors {
     type Error = Infallible;
 
     fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
-        match expression {
-            Expr::Aggregate(aggregate) => self.groupings.push(grouped_by(aggregate)),
-            Expr::VectorSelector(selector) => self.find(selector),
-            Expr::MatrixSelector(selector) => self.find(&selector.vs),
-            _ => (),
+        if let Expr::Aggregate(aggregate) = expression {
+            self.groupings.push(grouped_by(aggregate));
+        } else if let Expr::VectorSelector(selector) = expression {
+            self.find(selector);
+        } else if let Expr::MatrixSelector(selector) = expression {
+            self.find(&selector.vs);
         }
         Ok(true)
     }
