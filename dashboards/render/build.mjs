@@ -23,11 +23,14 @@ await build({
   jsx: "automatic",
   minify: true,
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
-  loader: { ".svg": "dataurl", ".woff": "empty", ".woff2": "dataurl", ".ttf": "dataurl", ".png": "dataurl" },
+  loader: { ".svg": "dataurl", ".woff2": "dataurl", ".ttf": "dataurl", ".png": "dataurl" },
   mainFields: ["browser", "module", "main"],
   plugins: [withoutNode],
   logLevel: "warning",
 });
 cpSync("index.html", "dist/index.html");
-// The components fetch their icons from where a Grafana server has them.
+// The components fetch icons and fonts from where a Grafana server has them.
 cpSync("node_modules/@grafana/ui/dist/public/img/icons", "dist/public/build/img/icons", { recursive: true });
+for (const [name, weight] of [["Regular", 400], ["Medium", 500]]) {
+  cpSync(`node_modules/@fontsource/inter/files/inter-latin-${weight}-normal.woff2`, `dist/public/fonts/inter/Inter-${name}.woff2`);
+}

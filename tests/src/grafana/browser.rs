@@ -115,6 +115,7 @@ async fn file(uri: Uri) -> Result<impl IntoResponse, StatusCode> {
         Some((_, "js")) => "text/javascript",
         Some((_, "css")) => "text/css",
         Some((_, "svg")) => "image/svg+xml",
+        Some((_, "woff2")) => "font/woff2",
         _ => return Err(StatusCode::NOT_FOUND),
     };
     let content = fs::read(folder().join("render/dist").join(name));

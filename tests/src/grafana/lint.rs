@@ -162,7 +162,7 @@ fn asked(panel: &Panel, json: &Json, say: &mut impl FnMut(String)) {
         match (&target.raw_sql, &target.expr) {
             (Some(sql), _) => sql_asked(panel, sql, target.format == 0, say),
             (_, Some(expr)) => {
-                promql_asked(title, expr, &target.legend_format, target.instant, say)
+                promql_asked(title, expr, &target.legend_format, target.instant, say);
             }
             _ => say(format!("{title} has a question without words")),
         }
