@@ -1,7 +1,7 @@
 // Bundles the page into dist.
 
 import { build } from "esbuild";
-import { cpSync, mkdirSync } from "node:fs";
+import { cpSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL(".", import.meta.url)));
@@ -23,10 +23,14 @@ await build({
   jsx: "automatic",
   minify: true,
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
-  loader: { ".svg": "dataurl", ".woff": "empty", ".woff2": "dataurl", ".ttf": "dataurl", ".png": "dataurl" },
+  loader: { ".svg": "dataurl", ".woff2": "dataurl", ".ttf": "dataurl", ".png": "dataurl" },
   mainFields: ["browser", "module", "main"],
   plugins: [withoutNode],
   logLevel: "warning",
 });
-mkdirSync("dist", { recursive: true });
 cpSync("index.html", "dist/index.html");
+// The components fetch icons and fonts from where a Grafana server has them.
+cpSync("node_modules/@grafana/ui/dist/public/img/icons", "dist/public/build/img/icons", { recursive: true });
+for (const [name, weight] of [["Regular", 400], ["Medium", 500]]) {
+  cpSync(`node_modules/@fontsource/inter/files/inter-latin-${weight}-normal.woff2`, `dist/public/fonts/inter/Inter-${name}.woff2`);
+}

@@ -35,7 +35,7 @@ try {
     const page = await browser.newPage();
     const complaints = [];
     page.on("pageerror", (error) => complaints.push(error.message));
-    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    page.on("console", (message) => message.type() === "error" && complaints.push(`${message.text()} ${message.location().url}`));
     await page.goto(`${base}/#${uid}`);
     await page.waitForFunction("window.outcome", undefined, { timeout: PATIENCE_MS });
     const outcome = await page.evaluate("window.outcome");

@@ -69,6 +69,7 @@ const state = {
       title: "Behind the head",
       description: "Blocks between the index and the head. A saw-tooth of one is a block being fetched; a slope is an indexer that stands still.",
       unit: "short",
+      softMax: 5,
       width: 12,
       queries: [over("max(x402_indexer_head_block - x402_indexer_indexed_block)", "blocks behind")],
     }),
@@ -169,6 +170,7 @@ const endpoints = {
       title: "Requests without a result",
       description: "By how they ended: refused by the node, busy (429), unreachable, or with a reply longer than we read.",
       unit: "reqps",
+      softMax: 1,
       width: 8,
       queries: [over(rate('x402_indexer_rpc_requests_total{outcome!="ok"}', "outcome"), "{{outcome}}")],
     }),
@@ -177,6 +179,7 @@ const endpoints = {
       description:
         "Reads that went on to the next endpoint, replies that were proved wrong, receipts that did not fit their header, and empty replies that a bloom filter spoke against. The log names the endpoint.",
       unit: "ops",
+      softMax: 1,
       width: 12,
       queries: [
         over(rate("x402_indexer_failovers_total"), "failovers"),
@@ -209,5 +212,5 @@ export const indexer = dashboard({
   from: "now-6h",
   refresh: "30s",
   sources: ["prometheus"],
-  rows: [state, throughput, endpoints, processes],
+  rows: [state, throughput, endpoints, processes()],
 });

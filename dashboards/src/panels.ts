@@ -104,8 +104,8 @@ export function figures(panel: Omit<Common, "unit" | "overrides"> & { figures: R
   return stat({ ...panel, unit: "short", overrides }, BigValueTextMode.ValueAndName);
 }
 
-/** Lines over time. Those of names are of rows, which say what holds until the next one; scrapes that are missing stay gaps. */
-export function lines(panel: Common & { min?: number; max?: number; height?: number; interval?: string }): Builder<Panel> {
+/** Lines over time; `softMax` keeps a chart of zeros from looking like one of hundreds. Those of names are of rows, which say what holds until the next one; scrapes that are missing stay gaps. */
+export function lines(panel: Common & { min?: number; max?: number; softMax?: number; height?: number; interval?: string }): Builder<Panel> {
   const chart = common(new TimeSeries(), panel, panel.height ?? 8)
     .drawStyle(GraphDrawStyle.Line)
     .lineWidth(2)
@@ -114,6 +114,7 @@ export function lines(panel: Common & { min?: number; max?: number; height?: num
     .gradientMode(GraphGradientMode.Opacity)
     .spanNulls(panel.name !== undefined);
   if (panel.max !== undefined) chart.max(panel.max);
+  if (panel.softMax !== undefined) chart.axisSoftMax(panel.softMax);
   return axes(chart, panel.min ?? 0, ["mean", "max", "lastNotNull"], panel.interval);
 }
 

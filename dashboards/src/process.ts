@@ -6,7 +6,8 @@ import { over } from "./queries.ts";
 
 const ours = "* on (instance, job) group_left () max by (instance, job) (x402_build_info)";
 
-export const processes: Row = {
+/** Panels are built once each: every dashboard has its own. */
+export const processes = (): Row => ({
   title: "Processes",
   panels: [
     lines({
@@ -32,4 +33,4 @@ export const processes: Row = {
       queries: [over(`process_open_fds / process_max_fds ${ours}`, "{{instance}}")],
     }),
   ],
-};
+});

@@ -1,8 +1,8 @@
 // PromQL that dashboards share.
 
-/** A quantile of a histogram in seconds, by labels such as `, route`. */
-export function quantile(of: number, histogram: string, by = ""): string {
-  return `histogram_quantile(${of}, sum by (le${by}) (rate(${histogram}_bucket[$__rate_interval])))`;
+/** A quantile of a histogram in seconds, by labels such as `, route`, of the series that a selector leaves. */
+export function quantile(of: number, histogram: string, by = "", selector = ""): string {
+  return `histogram_quantile(${of}, sum by (le${by}) (rate(${histogram}_bucket${selector}[$__rate_interval])))`;
 }
 
 /** What a counter grew by in the time shown. */

@@ -112,6 +112,7 @@ const answers = {
       title: "Claims",
       description: "Granted: a proof bought something. Repeated: the caller asked again and got the same answer. Refused: another caller or invoice had the transfer.",
       unit: "suffix:/s",
+      softMax: 1,
       width: 12,
       queries: [over(rate("x402_verifier_claims_total", "outcome"), "{{outcome}}")],
     }),
@@ -138,6 +139,7 @@ const index = {
       title: "Look-ups in ClickHouse",
       description: "Queries by outcome, and the look-ups that shared another one's query. Errors are answered with 503, never with a verdict.",
       unit: "suffix:/s",
+      softMax: 1,
       width: 8,
       queries: [
         over(rate("x402_verifier_index_queries_total", "outcome"), "{{outcome}}"),
@@ -148,6 +150,7 @@ const index = {
       title: "Age of what it knows",
       description: "Of the index's last block, and of the gateway's directory of keys: without news for its lease the verifier answers 503.",
       unit: "s",
+      softMax: 10,
       width: 8,
       queries: [
         over(`max(${since("x402_verifier_index_tip_timestamp_seconds")})`, "index"),
@@ -201,6 +204,7 @@ const load = {
       title: "Under way",
       description: "Requests without an answer, proofs being judged, and requests that wait for their payment because they asked to.",
       unit: "short",
+      softMax: 5,
       width: 8,
       queries: [
         over("sum(x402_verifier_requests_in_flight)", "requests"),
@@ -212,6 +216,7 @@ const load = {
       title: "Refused by limits",
       description: "A provider's rate, its open requests, or all providers together (OVERLOADED): more verifiers help with the last.",
       unit: "reqps",
+      softMax: 1,
       width: 8,
       queries: [over(rate("x402_verifier_refused_total", "limit"), "{{limit}}")],
     }),
@@ -245,5 +250,5 @@ export const verifier = dashboard({
   from: "now-6h",
   refresh: "30s",
   sources: ["prometheus"],
-  rows: [answers, index, load, processes],
+  rows: [answers, index, load, processes()],
 });

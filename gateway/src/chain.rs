@@ -23,6 +23,9 @@ use traced::TraceLayer;
 /// Everything around one payment.
 pub(crate) mod around;
 
+/// What treasuries hold.
+pub(crate) mod holdings;
+
 /// Each request to the endpoint names the trace that it belongs to.
 mod traced;
 

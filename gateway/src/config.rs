@@ -87,6 +87,10 @@ pub struct GatewayConfig {
     /// How often the index is asked for news when nothing wakes the gateway, in milliseconds.
     #[arg(long, env = "X402_GATEWAY_POLL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub poll_ms: u64,
+
+    /// How often spend that cannot change any more is counted for good in ClickHouse, in seconds.
+    #[arg(long, env = "X402_GATEWAY_CLOSE_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub close_seconds: u32,
 }
 
 impl GatewayConfig {

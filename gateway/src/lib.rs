@@ -85,6 +85,9 @@ mod payments;
 /// The ledger's outbox in; rows in ClickHouse and streams out.
 mod events;
 
+/// The ledger and the chain in; what spend is looked at by in ClickHouse out.
+mod spend;
+
 /// Owners' side: where events are sent to, signed, until they arrive.
 mod webhooks;
 

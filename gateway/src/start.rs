@@ -38,6 +38,7 @@ use crate::{
     seed::{Seed, SeedError},
     sessions::Sessions,
     settle::{Follower, recover},
+    spend::{Recorder, treasuries},
     traces::Traces,
     verify::Verifier,
     webhooks::{self, address::Reach, deliver::Deliverer, send::Sender},
@@ -173,6 +174,17 @@ pub async fn start(
         stop: tasks.stop_token(),
     };
     tasks.spawn("gateway settle", follower.run());
+    let close_every = Duration::from_secs(config.close_seconds.into());
+    let recorder = Recorder::new(
+        Arc::clone(&gateway),
+        config.clickhouse.client(),
+        tip.clone(),
+        close_every,
+    );
+    tasks.spawn("gateway spend", recorder.run());
+    let client = config.clickhouse.client();
+    let watch = treasuries::Watch::new(Arc::clone(&gateway), client, close_every);
+    tasks.spawn("gateway treasuries", watch.run());
     let exporter = Exporter::new(Arc::clone(&gateway), config.clickhouse.client());
     tasks.spawn("gateway export", exporter.run());
     tasks.spawn("gateway events", news::watch(Arc::clone(&gateway)));

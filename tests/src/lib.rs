@@ -23,6 +23,9 @@ pub mod ledger;
 /// The ledger against what ClickHouse was told of it.
 pub mod told;
 
+/// What ClickHouse says was spent, against the ledger.
+pub mod spend;
+
 /// A paid API of the kind that providers run.
 pub mod api;
 

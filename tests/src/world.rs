@@ -506,6 +506,8 @@ pub fn stack_options(
             ("indexer", "poll-ms", "20".into()),
             // Tests that wait for something ask again and again.
             ("gateway", "key-rate-per-minute", "1000000".into()),
+            // What they wait for is also that spend is closed.
+            ("gateway", "close-seconds", "1".into()),
         ],
     }
 }

@@ -47,19 +47,8 @@ pub(crate) struct Around {
     pub(crate) simulation: Simulation,
 }
 
-/// What a treasury and its spender have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Holdings {
-    /// The treasury's MNEE.
-    pub(crate) balance: Amount,
-    /// What the spender may move of it.
-    pub(crate) allowance: Amount,
-    /// The spender's gas money.
-    pub(crate) gas_wei: Amount,
-}
-
 /// A question within a batch, with its name.
-struct Asked<T> {
+pub(super) struct Asked<T> {
     call: &'static str,
     answer: Waiter<T>,
 }
@@ -133,43 +122,7 @@ impl Chain {
         })
     }
 
-    /// What treasuries and their spenders have, at the latest block.
-    pub(crate) async fn holdings(
-        &self,
-        accounts: &[(Address, Address)],
-    ) -> Result<Vec<Holdings>, ChainError> {
-        if accounts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let block = BlockId::latest();
-        let mut batch = BatchRequest::new(self.provider.client());
-        let mut asked = Vec::with_capacity(accounts.len());
-        for &(treasury, spender) in accounts {
-            let balance = token::balanceOfCall { account: treasury };
-            let balance = self.view_in(&mut batch, &balance, block)?;
-            let allowance = token::allowanceCall {
-                owner: treasury,
-                spender,
-            };
-            let allowance = self.view_in(&mut batch, &allowance, block)?;
-            let gas: Asked<U256> = ask(&mut batch, "eth_getBalance", &(spender, block))?;
-            asked.push((balance, allowance, gas));
-        }
-        send(batch).await?;
-        let mut found = Vec::with_capacity(asked.len());
-        for (balance, allowance, gas) in asked {
-            let balance = read::<token::balanceOfCall>(balance).await?;
-            let allowance = read::<token::allowanceCall>(allowance).await?;
-            found.push(Holdings {
-                balance: Amount::from_base_units(balance),
-                allowance: Amount::from_base_units(allowance),
-                gas_wei: Amount::from_base_units(gas.answered().await?),
-            });
-        }
-        Ok(found)
-    }
-
-    fn view_in<C: SolCall>(
+    pub(super) fn view_in<C: SolCall>(
         &self,
         batch: &mut BatchRequest<'_>,
         call: &C,
@@ -196,7 +149,7 @@ impl Chain {
 }
 
 impl<T: alloy::rpc::json_rpc::RpcRecv> Asked<T> {
-    async fn answered(self) -> Result<T, ChainError> {
+    pub(super) async fn answered(self) -> Result<T, ChainError> {
         let call = self.call;
         self.answer
             .await
@@ -204,7 +157,7 @@ impl<T: alloy::rpc::json_rpc::RpcRecv> Asked<T> {
     }
 }
 
-fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
+pub(super) fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
     batch: &mut BatchRequest<'_>,
     call: &'static str,
     params: &impl alloy::rpc::json_rpc::RpcSend,
@@ -214,7 +167,7 @@ fn ask<T: alloy::rpc::json_rpc::RpcRecv>(
     Ok(Asked { call, answer })
 }
 
-async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
+pub(super) async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
     let call = "a batch of requests";
     match tokio::time::timeout(CALL_TIMEOUT, batch.send()).await {
         Ok(sent) => sent.map_err(|source| ChainError::Rpc { call, source }),
@@ -222,7 +175,7 @@ async fn send(batch: BatchRequest<'_>) -> Result<(), ChainError> {
     }
 }
 
-async fn read<C: SolCall>(asked: Asked<Bytes>) -> Result<C::Return, ChainError> {
+pub(super) async fn read<C: SolCall>(asked: Asked<Bytes>) -> Result<C::Return, ChainError> {
     let bytes = asked.answered().await?;
     C::abi_decode_returns_validate(&bytes).map_err(|source| ChainError::Token {
         call: C::SIGNATURE,

@@ -1,8 +1,9 @@
-//! Every event into ClickHouse, once.
+//! Every event into ClickHouse, once, and after it where it left its payment.
 //!
 //! Where a batch ends is durable before it is sent, and its rows are snapshots: a batch whose
 //! acknowledgement was lost, by whichever side's crash, is sent again exactly as it was, under the same
-//! deduplication token. While ClickHouse is away the events wait in the ledger.
+//! deduplication token. Of the states of a payment the one of its newest event counts, however often and in
+//! whatever order they come. While ClickHouse is away the events wait in the ledger.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,26 +11,29 @@ use alloy::primitives::hex;
 use aws_lc_rs::digest::{Context, SHA256};
 use backon::{ExponentialBuilder, Retryable};
 use clickhouse::{Client, error::Error};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
-use x402_schemas::index::payment_events::{PaymentEventRow, TABLE};
+use x402_schemas::index::{
+    payment_events::{PaymentEventRow, TABLE},
+    spend::{Course, PaymentStateRow},
+};
 use x402_service::logs::with_causes;
 
 use crate::{
     fault,
     gateway::Gateway,
     ledger::{
-        LedgerError,
+        LedgerError, courses,
         event_cursors::{self, Consumer, Cursor},
         events,
     },
+    spend::{close, rows},
 };
 
 /// Events of one insert: a second's worth of a busy gateway, and a megabyte of rows.
 const MAX_BATCH: u64 = 1_000;
 /// How long a batch that is not full gathers events, so that a quiet gateway does not make a part of each.
 const GATHER: Duration = Duration::from_millis(250);
-/// The longest wait for ClickHouse to acknowledge a batch.
-const INSERT_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -38,24 +42,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Exporter {
     gateway: Arc<Gateway>,
     client: Client,
+    /// Whether the ledger has its first closing, without which none of its states may be there.
+    begun: OnceCell<()>,
     stop: CancellationToken,
 }
 
 /// A batch that is on its way: the same whenever it is made again.
 struct Batch {
     rows: Vec<PaymentEventRow>,
+    states: Vec<PaymentStateRow>,
     token: String,
     last: u64,
 }
 
 impl Exporter {
     pub(crate) fn new(gateway: Arc<Gateway>, client: Client) -> Self {
-        let client = client
-            // A batch is one insert, on disk when it is acknowledged: nothing waits to be flushed together.
-            .with_setting("async_insert", "0")
-            .with_setting("insert_deduplicate", "1");
         Self {
-            client,
+            client: rows::writer(client),
+            begun: OnceCell::new(),
             stop: gateway.stop.clone(),
             gateway,
         }
@@ -138,8 +142,25 @@ impl Exporter {
                 )
             })
             .collect();
+        let mut courses = courses::between(&mut conn, cursor.told, last).await?;
+        let states = rows
+            .iter()
+            .filter_map(|row| {
+                let course = if row.payment_id.is_empty() {
+                    Some(Course::of_denial(row))
+                } else {
+                    courses.remove(&row.number)
+                };
+                Some(PaymentStateRow::new(row, course?))
+            })
+            .collect();
         let token = self.token(cursor.told, last, &rows);
-        Ok(Some(Batch { rows, token, last }))
+        Ok(Some(Batch {
+            rows,
+            states,
+            token,
+            last,
+        }))
     }
 
     /// Names the batch by what it says, so that a ledger that was put back from a backup and gives its
@@ -188,19 +209,13 @@ impl Exporter {
     }
 
     async fn insert(&self, batch: &Batch) -> Result<(), Error> {
-        let insert = async {
-            let client = self
-                .client
-                .clone()
-                .with_setting("insert_deduplication_token", &batch.token);
-            let mut insert = client.insert::<PaymentEventRow>(TABLE).await?;
-            for row in &batch.rows {
-                insert.write(row).await?;
-            }
-            insert.end().await
-        };
-        tokio::time::timeout(INSERT_TIMEOUT, insert)
-            .await
-            .unwrap_or(Err(Error::TimedOut))
+        let Gateway {
+            network, ledger_id, ..
+        } = &*self.gateway;
+        self.begun
+            .get_or_try_init(|| close::begin(&self.client, *network, ledger_id))
+            .await?;
+        rows::insert(&self.client, TABLE, &batch.rows, Some(&batch.token)).await?;
+        rows::insert(&self.client, "payment_states", &batch.states, None).await
     }
 }

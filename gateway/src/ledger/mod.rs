@@ -22,6 +22,9 @@ pub(crate) mod treasuries;
 /// Members and their roles.
 pub(crate) mod members;
 
+/// All of them together, as spend is looked at by.
+pub(crate) mod accounts;
+
 /// Agents and their policies.
 pub(crate) mod agents;
 
@@ -61,6 +64,9 @@ pub(crate) mod steps;
 /// The outbox: every step and denial, for those who are told of them.
 pub(crate) mod events;
 
+/// The outbox: how payments came to where its events left them.
+pub(crate) mod courses;
+
 /// The outbox: how far each of them has been told.
 pub(crate) mod event_cursors;
 
@@ -72,6 +78,9 @@ pub(crate) mod deliveries;
 
 /// Double-entry postings of the steps that move money.
 pub(crate) mod postings;
+
+/// What each workspace has reserved and spent, as of an event.
+pub(crate) mod totals;
 
 /// Reserved and spent, for each limit.
 pub(crate) mod held;

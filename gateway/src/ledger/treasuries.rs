@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::LedgerError;
+use super::{LedgerError, columns};
 
 /// Makes `address` the treasury that pays for the workspace. `false`: it belongs to another one.
 pub(crate) async fn attach(
@@ -36,4 +36,22 @@ pub(crate) async fn attach(
         .execute(conn)
         .await?;
     Ok(true)
+}
+
+/// Workspaces that pay now, with their numbers and treasuries: those after a number.
+pub(crate) async fn paying(
+    conn: &mut SqliteConnection,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<(i64, String, Address)>, LedgerError> {
+    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT number, id, treasury FROM workspaces WHERE number > ? AND treasury IS NOT NULL ORDER BY number LIMIT ?",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|(number, id, treasury)| Ok((number, id, columns::address(&treasury)?)))
+        .collect()
 }

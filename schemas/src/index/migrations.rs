@@ -12,7 +12,7 @@ macro_rules! sql {
     };
 }
 
-const MIGRATIONS: [(u32, &str); 31] = [
+const MIGRATIONS: [(u32, &str); 32] = [
     (1, sql!("0001_transfers")),
     (2, sql!("0002_transfers_by_tx")),
     (3, sql!("0003_transfers_by_tx_mv")),
@@ -33,17 +33,18 @@ const MIGRATIONS: [(u32, &str); 31] = [
     (18, sql!("0018_closed_hours")),
     (19, sql!("0019_closed_days")),
     (20, sql!("0020_open_outcomes")),
-    (21, sql!("0021_outcomes")),
-    (22, sql!("0022_spend")),
-    (23, sql!("0023_denials")),
-    (24, sql!("0024_spend_hourly")),
-    (25, sql!("0025_spend_daily")),
-    (26, sql!("0026_account_states")),
-    (27, sql!("0027_accounts")),
-    (28, sql!("0028_treasury_states")),
-    (29, sql!("0029_ledger_sums")),
-    (30, sql!("0030_reconciliation")),
+    (21, sql!("0021_open_payments")),
+    (22, sql!("0022_outcomes")),
+    (23, sql!("0023_spend")),
+    (24, sql!("0024_denials")),
+    (25, sql!("0025_spend_hourly")),
+    (26, sql!("0026_spend_daily")),
+    (27, sql!("0027_account_states")),
+    (28, sql!("0028_accounts")),
+    (29, sql!("0029_treasury_states")),
+    (30, sql!("0030_ledger_sums")),
     (31, sql!("0031_no_view")),
+    (32, sql!("0032_reconciliation")),
 ];
 
 #[derive(Debug, Row, Serialize, Deserialize)]

@@ -6,6 +6,9 @@ pub mod rows;
 /// Rows that the gateway writes: what happens to payments.
 pub mod payment_events;
 
+/// Rows that the gateway writes for those who look at spend.
+pub mod spend;
+
 /// Numbered SQL files, applied once each by the indexer.
 pub mod migrations;
 
@@ -13,6 +16,6 @@ pub mod migrations;
 pub mod reader;
 
 pub use migrations::migrate;
-pub use payment_events::PaymentEventRow;
+pub use payment_events::{PaymentEventRow, uint256};
 pub use reader::{Change, IndexError, IndexReader, Tip};
 pub use rows::{BlockRow, CommitRow, TRANSFER_TABLES, TransferRow};

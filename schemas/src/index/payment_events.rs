@@ -70,6 +70,7 @@ impl PaymentEventRow {
     }
 }
 
-fn uint256(amount: Amount) -> UInt256 {
+/// An amount as ClickHouse holds it.
+pub fn uint256(amount: Amount) -> UInt256 {
     UInt256::from_le_bytes(amount.base_units().to_le_bytes())
 }

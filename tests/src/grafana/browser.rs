@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, net::Ipv4Addr, path::Path, sync::Arc};
 use axum::{
     Json, Router,
     extract::{Path as Of, Query, State},
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::IntoResponse,
     routing::get,
 };
@@ -97,18 +97,30 @@ impl Gallery {
 
 fn routes(gallery: Gallery) -> Router {
     Router::new()
-        .route("/", get(async || file("index.html", "text/html")))
-        .route("/main.js", get(async || file("main.js", "text/javascript")))
-        .route("/main.css", get(async || file("main.css", "text/css")))
-        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
         .route("/dashboards/{uid}", get(dashboard))
         .route("/answers/{uid}/{panel}", get(answers))
         .with_state(Arc::new(gallery))
+        .fallback(file)
 }
 
-fn file(name: &str, kind: &'static str) -> impl IntoResponse {
-    let content = fs::read(folder().join("render/dist").join(name)).unwrap();
-    ([(header::CONTENT_TYPE, kind)], content)
+/// The page, and what it is made of.
+async fn file(uri: Uri) -> Result<impl IntoResponse, StatusCode> {
+    let name = match uri.path() {
+        "/" => "index.html",
+        "/favicon.ico" => return Err(StatusCode::NO_CONTENT),
+        path => path.trim_start_matches('/'),
+    };
+    let kind = match name.rsplit_once('.') {
+        Some((_, "html")) => "text/html",
+        Some((_, "js")) => "text/javascript",
+        Some((_, "css")) => "text/css",
+        Some((_, "svg")) => "image/svg+xml",
+        Some((_, "woff2")) => "font/woff2",
+        _ => return Err(StatusCode::NOT_FOUND),
+    };
+    let content = fs::read(folder().join("render/dist").join(name));
+    let content = content.map_err(|_| StatusCode::NOT_FOUND)?;
+    Ok(([(header::CONTENT_TYPE, kind)], content))
 }
 
 async fn dashboard(

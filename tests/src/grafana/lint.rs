@@ -24,7 +24,7 @@ const TIMES: [&str; 8] = [
     "paid_at",
     "quoted_at",
     "block_time",
-    "seen",
+    "settled_at",
     "ended_at",
 ];
 /// How columns end that promise every digit, and what such a column is made by.
@@ -162,7 +162,7 @@ fn asked(panel: &Panel, json: &Json, say: &mut impl FnMut(String)) {
         match (&target.raw_sql, &target.expr) {
             (Some(sql), _) => sql_asked(panel, sql, target.format == 0, say),
             (_, Some(expr)) => {
-                promql_asked(title, expr, &target.legend_format, target.instant, say)
+                promql_asked(title, expr, &target.legend_format, target.instant, say);
             }
             _ => say(format!("{title} has a question without words")),
         }

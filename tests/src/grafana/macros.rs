@@ -49,17 +49,17 @@ pub enum ExpandError {
 }
 
 impl Window {
-    fn from_seconds(self) -> i64 {
+    fn first_second(self) -> i64 {
         self.from_ms.div_euclid(MILLIS)
     }
 
-    fn to_seconds(self) -> i64 {
+    fn last_second(self) -> i64 {
         self.to_ms.div_euclid(MILLIS)
     }
 
     /// Seconds from its beginning to its end.
     pub fn seconds(self) -> i64 {
-        self.to_seconds().saturating_sub(self.from_seconds())
+        self.last_second().saturating_sub(self.first_second())
     }
 }
 
@@ -105,8 +105,8 @@ fn conditions(sql: &str, variables: &Variables) -> Result<String, ExpandError> {
 fn constant(name: &str, context: &Context) -> Option<String> {
     let window = context.window;
     Some(match name {
-        "fromTime" => time(window.from_seconds()),
-        "toTime" => time(window.to_seconds()),
+        "fromTime" => time(window.first_second()),
+        "toTime" => time(window.last_second()),
         "fromTime_ms" => time_ms(window.from_ms),
         "toTime_ms" => time_ms(window.to_ms),
         "interval_s" => seconds(context.interval_ms).to_string(),
@@ -123,7 +123,7 @@ fn function<'a>(
     let unknown = || ExpandError::Macro(name.to_owned());
     let (arguments, rest) = arguments(call).ok_or_else(unknown)?;
     let window = context.window;
-    let (from, to) = (window.from_seconds(), window.to_seconds());
+    let (from, to) = (window.first_second(), window.last_second());
     let meaning = match (name, arguments.as_slice()) {
         ("timeFilter", [column]) => between(column, &time(from), &time(to)),
         ("timeFilter_ms", [column]) => {

@@ -12,6 +12,7 @@ use x402_schemas::{index::Change, transfer::TransferKind};
 use x402_tests::{
     ledger, raw,
     shared::run,
+    spend,
     world::{PATIENCE, World, amount, eventually, secret},
 };
 
@@ -197,6 +198,8 @@ fn a_kill_at_any_step_of_a_payment_loses_nothing_and_pays_once() {
         assert_eq!(world.balance(world.pay_to).await, amount("0.4"));
         let agents = world.owner.agents().await.unwrap();
         assert_eq!(agents[0].daily_spent, amount("0.4"));
+        let clickhouse = world.options.clickhouse_url.as_str();
+        assert_eq!(spend::assert_reconciled(&world, clickhouse).await, 8);
         node.kill();
     });
 }

@@ -48,6 +48,9 @@ mod members;
 /// Events in ClickHouse, over streams and to webhooks, whatever fails in between.
 mod events;
 
+/// Spend as analysts see it, and what differs when something is wrong.
+mod spend;
+
 /// Payments while processes are killed and connections cut.
 mod storm;
 

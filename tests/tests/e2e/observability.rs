@@ -1,6 +1,7 @@
 //! The demo's traffic, scraped by the real Prometheus with our rules.
 
 use clickhouse::Client;
+use x402_service::clock;
 use x402_tests::{
     demo::Demo,
     prometheus::Prometheus,
@@ -9,6 +10,9 @@ use x402_tests::{
 };
 
 use super::EXE;
+
+/// What operators and analysts see of it.
+mod dashboards;
 
 /// What the traffic is to bring before anything is looked at.
 const SEEN: [&str; 7] = [
@@ -43,6 +47,7 @@ const COUNTED: [(&str, &str, &str); 2] = [
 #[test]
 fn prometheus_scrapes_the_demos_traffic_every_rule_holds_and_counters_equal_clickhouse() {
     run(async {
+        let begin = clock::now();
         let demo = Demo::start(EXE).await;
         let launcher = &shared(EXE).await.launcher;
         let prometheus = Prometheus::start(launcher, &demo.admin).await;
@@ -62,6 +67,7 @@ fn prometheus_scrapes_the_demos_traffic_every_rule_holds_and_counters_equal_clic
         // One scrape of ten may be too slow on a busy machine.
         let failed = prometheus.query("avg_over_time(up[10m]) < 0.9").await;
         assert!(failed.is_empty(), "{failed:?}");
+        dashboards::all_show_something(&demo, &prometheus, begin).await;
         assert!(demo.stop().await, "the demo ends in order");
     });
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use x402_tests::{
     ledger, raw,
     shared::run,
+    spend,
     world::{World, amount, eventually},
 };
 
@@ -64,6 +65,8 @@ fn a_payment_that_a_reorg_dropped_is_sent_again_and_paid_once() {
             .verify(payment["proof"].as_str().unwrap(), "inv_1", json!({}))
             .await;
         assert_eq!(answer["verified"], true, "{answer}");
+        let clickhouse = world.options.clickhouse_url.as_str();
+        assert_eq!(spend::assert_reconciled(&world, clickhouse).await, 1);
         world.stop().await;
     });
 }
@@ -142,6 +145,8 @@ fn a_payment_that_a_reorg_dropped_for_good_is_told_and_released() {
         world.settled("inv_1").await;
         assert_eq!(world.balance(world.pay_to).await, amount("0.05"));
         ledger::assert_adds_up(&world, EXE);
+        let clickhouse = world.options.clickhouse_url.as_str();
+        assert_eq!(spend::assert_reconciled(&world, clickhouse).await, 1);
         world.stop().await;
     });
 }

@@ -31,7 +31,7 @@ use x402_tests::{
     ledger,
     line::Line,
     shared::{Shared, run, shared},
-    told,
+    spend, told,
     world::{World, eventually},
 };
 
@@ -228,6 +228,8 @@ impl Storm<'_> {
         assert!(said.contains("; 0 MNEE reserved"), "{said}");
         let url = self.clickhouse.as_ref().unwrap().url.to_string();
         let events = told::assert_told(&self.world, &url).await;
+        let spent = spend::assert_reconciled(&self.world, &url).await;
+        assert_eq!(usize::try_from(spent).unwrap(), payments);
         let (of_ledger, of_rows) = (self.of_ledger().await, self.of_rows(&url).await);
         let of_chain = self.of_chain().await;
         assert_eq!(of_chain.len(), payments);

@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS account_states
 (
     ledger         LowCardinality(String),
-    kind           Enum8('workspace' = 1, 'agent' = 2, 'provider' = 3),
+    kind           LowCardinality(String) COMMENT 'workspace, agent or provider',
     id             String,
     at             DateTime64(3, 'UTC') COMMENT 'when the gateway wrote it',
     workspace_id   LowCardinality(String),
