@@ -25,6 +25,7 @@ pub(crate) mod around;
 
 /// What treasuries hold.
 pub(crate) mod holdings;
+
 /// Each request to the endpoint names the trace that it belongs to.
 mod traced;
 

@@ -13,7 +13,7 @@ use crate::{
     cipher::Cipher,
     directory::Followers,
     events::{news::News, stream::Streams},
-    gas_money::GasMoney,
+    funds::Funds,
     key_uses::KeyUses,
     ledger::Ledger,
     limits::Limits,
@@ -63,7 +63,7 @@ pub(crate) struct Gateway {
     pub(crate) stuck_after: SignedDuration,
     pub(crate) proofs: Proofs,
     pub(crate) followers: Followers,
-    pub(crate) gas_money: GasMoney,
+    pub(crate) funds: Funds,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Waiters,
     /// Of payments that have not settled yet.

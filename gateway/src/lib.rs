@@ -115,8 +115,11 @@ mod cipher;
 /// One account per workspace that spends what its treasury approved.
 mod spender;
 
-/// What the spenders have left for gas.
-mod gas_money;
+/// What treasuries have left to pay with, and spenders for gas.
+mod funds;
+
+/// Whether ledger, index and treasuries agree.
+mod reconcile;
 
 /// What a request shares with all others.
 mod gateway;

@@ -129,7 +129,7 @@ pub(crate) async fn quote(
         .is_ok_and(|allowed| allowed.needs_approval);
     let outcome = denial.or(waits.then_some(Denial::ApprovalRequired));
     gateway.metrics.quoted(outcome);
-    let short = gateway.gas_money.is_short(&quote.workspace_id);
+    let short = gateway.funds.is_short(&quote.workspace_id);
     let warnings = short.then_some(PaymentFailure::InsufficientGas);
     Ok(answer(quote, decision, warnings.into_iter().collect()))
 }

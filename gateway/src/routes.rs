@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    middleware::{self, Next},
-    response::Response,
+    extract::DefaultBodyLimit,
+    middleware,
     routing::{delete, get, post, put},
 };
 use x402_service::{
     docs,
+    requests::measure,
     serve::{Limits, with_limits},
     trace,
 };
@@ -27,8 +27,8 @@ const LIMITS: Limits = Limits {
     request: Duration::from_secs(75),
 };
 
-/// Every route, as metrics label it; `other` is what matches none.
-pub(crate) const ALL: [&str; 52] = [
+/// Every route, as metrics label it.
+pub(crate) const ALL: [&str; 51] = [
     "/quote",
     "/pay",
     "/payments",
@@ -81,12 +81,10 @@ pub(crate) const ALL: [&str; 52] = [
     "/verify/batch",
     "/openapi.json",
     "/docs",
-    OTHER,
 ];
-const OTHER: &str = "other";
 
 /// The routes and their limits.
-pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
+pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/quote", post(quote::quote))
         .route("/pay", post(pay::pay))
@@ -137,14 +135,14 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .merge(handed_on())
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
-        .with_state(Arc::clone(&gateway));
-    let identify = middleware::from_fn_with_state(Arc::clone(&gateway), principal::identify);
-    let admit = middleware::from_fn_with_state(Arc::clone(&gateway), limits::admit);
-    let count = middleware::from_fn_with_state(gateway, count);
+        .with_state(Arc::clone(gateway));
+    let identify = middleware::from_fn_with_state(Arc::clone(gateway), principal::identify);
+    let admit = middleware::from_fn_with_state(Arc::clone(gateway), limits::admit);
+    let measure = middleware::from_fn_with_state(gateway.metrics.requests.clone(), measure);
     let limited = with_limits(routes, LIMITS)
         .layer(admit)
         .layer(identify)
-        .layer(count);
+        .layer(measure);
     trace::traced(limited)
 }
 
@@ -166,12 +164,4 @@ fn handed_on() -> Router<Arc<Gateway>> {
         .route("/verify", post(verify::hand_on))
         .route("/verify/batch", post(verify::hand_on))
         .layer(DefaultBodyLimit::max(verify::MAX_BODY))
-}
-
-async fn count(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = path.as_ref().map_or(OTHER, MatchedPath::as_str);
-    gateway.metrics.answered(route, response.status());
-    response
 }

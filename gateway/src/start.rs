@@ -25,7 +25,7 @@ use crate::{
     config::GatewayConfig,
     directory::{FULL_LEASE, Followers},
     events::{export::Exporter, news, stream::Streams},
-    gas_money,
+    funds,
     gateway::{Gateway, MAX_SENDING},
     idempotency,
     key_uses::KeyUses,
@@ -34,7 +34,7 @@ use crate::{
     metrics::GatewayMetrics,
     pay::resume::{self, Resumed},
     proofs::{Proofs, ProofsError},
-    prune, routes,
+    prune, reconcile, routes,
     seed::{Seed, SeedError},
     sessions::Sessions,
     settle::{Follower, recover},
@@ -149,7 +149,7 @@ pub async fn start(
         );
     }
 
-    let router = routes::routes(Arc::clone(&gateway));
+    let router = routes::routes(&gateway);
     let stop = tasks.stop_token();
     let serving = Arc::clone(&gateway);
     let connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
@@ -192,7 +192,9 @@ pub async fn start(
     tasks.spawn("gateway webhooks", deliverer.run());
     tasks.spawn("gateway recover", recover::run(Arc::clone(&gateway), tip));
     tasks.spawn("gateway prune", prune::run(Arc::clone(&gateway)));
-    tasks.spawn("gateway gas money", gas_money::watch(Arc::clone(&gateway)));
+    tasks.spawn("gateway funds", funds::watch(Arc::clone(&gateway)));
+    let reconciling = reconcile::watch(Arc::clone(&gateway), config.clickhouse.client());
+    tasks.spawn("gateway reconciliation", reconciling);
     let stop = tasks.stop_token();
     tasks.spawn("gateway payments", async move {
         // What is being sent when the stop comes is recorded before the process ends.
@@ -342,7 +344,7 @@ async fn assemble(
         stuck_after: SignedDuration::from_secs(i64::from(config.stuck_seconds)),
         proofs,
         followers,
-        gas_money: gas_money::GasMoney::default(),
+        funds: funds::Funds::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
         traces: Traces::default(),

@@ -21,6 +21,7 @@ use x402_service::{admin::Readiness, lifecycle::Tasks};
 use crate::{
     batch::Batch,
     config::IndexerConfig,
+    gaps,
     metrics::Metrics,
     progress,
     range::RangeSize,
@@ -161,6 +162,8 @@ impl Indexer {
         tracing::info!(%network, token = %config.token, block, seq, "indexing");
         let progress = Progress::default();
         let watched = progress.watch();
+        let gaps = gaps::watch(stored.clone(), Arc::clone(&metrics), tasks.stop_token());
+        tasks.spawn("indexer gaps", gaps);
         let run = Run {
             source,
             stored,

@@ -45,6 +45,9 @@ pub mod audit;
 /// How far a backfill or an audit has come.
 pub mod progress;
 
+/// Whether commits cover every block.
+mod gaps;
+
 /// What the indexer reports about itself.
 pub mod metrics;
 

@@ -1,9 +1,17 @@
 //! What the indexer reports about itself. Registered once at start; every series exists at zero.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
+use x402_service::metrics::Registrar;
+
+/// Edges of depths of reorgs, blocks.
+const DEPTHS: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0, 64.0];
+
+/// Edges of times to publish a batch, seconds.
+const PUBLISH_SECONDS: [f64; 11] = [
+    0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 
 /// A JSON-RPC method that we call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +60,13 @@ impl serde::Serialize for Method {
 #[expect(missing_docs, reason = "each has its help text below")]
 pub struct Metrics {
     pub head_block: IntGauge,
+    pub head_at: IntGauge,
     pub safe_block: IntGauge,
     pub finalized_block: IntGauge,
     pub indexed_block: IntGauge,
-    pub lag_blocks: IntGauge,
-    pub lag_seconds: IntGauge,
+    pub indexed_at: IntGauge,
+    pub committed_at: IntGauge,
+    pub gap_blocks: IntGauge,
     pub range_blocks: IntGauge,
     pub range_width: IntGauge,
     pub rows_total: IntCounter,
@@ -67,7 +77,7 @@ pub struct Metrics {
     pub empty_with_positive_bloom: IntCounter,
     pub receipts_verified_total: IntCounter,
     pub receipts_mismatch_total: IntCounter,
-    pub insert_seconds: Histogram,
+    pub publish_duration_seconds: Histogram,
     pub insert_retries_total: IntCounter,
     pub failovers_total: IntCounter,
     pub contradictions_total: IntCounter,
@@ -79,7 +89,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct RpcMetrics {
     requests_total: IntCounterVec,
-    seconds: HistogramVec,
+    duration_seconds: HistogramVec,
     endpoint_head: IntGaugeVec,
     endpoint_finalized: IntGaugeVec,
     endpoint_ready: IntGaugeVec,
@@ -97,26 +107,15 @@ pub struct EndpointMetrics {
 impl Metrics {
     /// Registers everything.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let metric = IntGauge::new(format!("x402_indexer_{name}"), help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
-        };
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let metric = IntCounter::new(format!("x402_indexer_{name}"), help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
-        };
-        let histogram =
-            |name: &str, help: &str, buckets: &[f64]| -> prometheus::Result<Histogram> {
-                let options = HistogramOpts::new(format!("x402_indexer_{name}"), help)
-                    .buckets(buckets.to_vec());
-                let metric = Histogram::with_opts(options)?;
-                registry.register(Box::new(metric.clone()))?;
-                Ok(metric)
-            };
+        let indexer = Registrar::new(registry, "indexer");
+        let gauge = |name, help| indexer.gauge(name, help);
+        let counter = |name, help| indexer.counter(name, help);
         Ok(Self {
             head_block: gauge("head_block", "The chain's newest block, as the node says.")?,
+            head_at: gauge(
+                "head_timestamp_seconds",
+                "Time of the chain's newest block; 0 before the first look.",
+            )?,
             safe_block: gauge(
                 "safe_block",
                 "The chain's safe block: no honest majority leaves it. 0 while the node has not said.",
@@ -126,10 +125,17 @@ impl Metrics {
                 "The chain's finalized block: no reorg reaches it.",
             )?,
             indexed_block: gauge("indexed_block", "The last block in the index.")?,
-            lag_blocks: gauge("lag_blocks", "Blocks between the index and the head.")?,
-            lag_seconds: gauge(
-                "lag_seconds",
-                "Chain time between the last indexed block and the head.",
+            indexed_at: gauge(
+                "indexed_timestamp_seconds",
+                "Time of the last block in the index; 0 before the first look.",
+            )?,
+            committed_at: gauge(
+                "last_commit_timestamp_seconds",
+                "When the last batch was published; 0 before.",
+            )?,
+            gap_blocks: gauge(
+                "gap_blocks",
+                "Blocks between the index's first and last that no commit covers.",
             )?,
             range_blocks: gauge("range_blocks", "Blocks per request for logs in backfill.")?,
             range_width: gauge("range_width", "Requests for logs side by side in backfill.")?,
@@ -140,10 +146,10 @@ impl Metrics {
             )?,
             commits_total: counter("commits_total", "Batches published.")?,
             reorgs_total: counter("reorgs_total", "Reorgs that took indexed blocks away.")?,
-            reorg_depth_blocks: histogram(
+            reorg_depth_blocks: indexer.histogram(
                 "reorg_depth_blocks",
                 "Indexed blocks that a reorg took away.",
-                &[1.0, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0, 64.0],
+                &DEPTHS,
             )?,
             empty_with_positive_bloom: counter(
                 "empty_with_positive_bloom_total",
@@ -157,12 +163,10 @@ impl Metrics {
                 "receipts_mismatch_total",
                 "Blocks whose header, receipts and logs did not fit together; their node is named in the log.",
             )?,
-            insert_seconds: histogram(
-                "insert_seconds",
+            publish_duration_seconds: indexer.histogram(
+                "publish_duration_seconds",
                 "Time to publish a batch: its rows, then its commit.",
-                &[
-                    0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-                ],
+                &PUBLISH_SECONDS,
             )?,
             insert_retries_total: counter(
                 "insert_retries_total",
@@ -177,7 +181,7 @@ impl Metrics {
                 "Replies that contradicted themselves, or that another endpoint proved wrong.",
             )?,
             new_heads_total: counter("new_heads_total", "New heads told over WebSocket.")?,
-            rpc: RpcMetrics::register(registry)?,
+            rpc: RpcMetrics::register(indexer)?,
         })
     }
 
@@ -202,47 +206,41 @@ impl Metrics {
 
     /// The times of one method's requests.
     pub fn rpc_seconds(&self, method: Method) -> Histogram {
-        self.rpc.seconds.with_label_values(&[method.as_str()])
+        self.rpc
+            .duration_seconds
+            .with_label_values(&[method.as_str()])
     }
 }
 
 impl RpcMetrics {
-    fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let requests_total = IntCounterVec::new(
-            Opts::new(
-                "x402_indexer_rpc_requests_total",
-                "JSON-RPC requests by method and outcome; a retry counts again.",
-            ),
+    fn register(indexer: Registrar<'_>) -> prometheus::Result<Self> {
+        let requests_total = indexer.counters_by(
+            "rpc_requests_total",
+            "JSON-RPC requests by method and outcome; a retry counts again.",
             &["method", "outcome"],
         )?;
-        let seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "x402_indexer_rpc_seconds",
-                "Time of one JSON-RPC request, by method.",
-            ),
-            &["method"],
-        )?;
-        registry.register(Box::new(requests_total.clone()))?;
-        registry.register(Box::new(seconds.clone()))?;
-        let by_endpoint = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
-            let options = Opts::new(format!("x402_indexer_endpoint_{name}"), help);
-            let metric = IntGaugeVec::new(options, &["endpoint"])?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
-        };
         for method in Method::ALL {
-            seconds.with_label_values(&[method.as_str()]);
             for outcome in Outcome::ALL {
                 requests_total.with_label_values(&[method.as_str(), outcome.as_str()]);
             }
         }
+        let by_endpoint = |name, help| indexer.gauges(name, help, "endpoint", []);
         Ok(Self {
             requests_total,
-            seconds,
-            endpoint_head: by_endpoint("head_block", "Each endpoint's newest block.")?,
-            endpoint_finalized: by_endpoint("finalized_block", "Each endpoint's finalized block.")?,
+            duration_seconds: indexer.histograms(
+                "rpc_duration_seconds",
+                "Time of one JSON-RPC request, by method.",
+                prometheus::DEFAULT_BUCKETS,
+                "method",
+                Method::ALL.map(Method::as_str),
+            )?,
+            endpoint_head: by_endpoint("endpoint_head_block", "Each endpoint's newest block.")?,
+            endpoint_finalized: by_endpoint(
+                "endpoint_finalized_block",
+                "Each endpoint's finalized block.",
+            )?,
             endpoint_ready: by_endpoint(
-                "ready",
+                "endpoint_ready",
                 "1 while the endpoint may be asked, 0 while it rests.",
             )?,
         })
@@ -294,11 +292,6 @@ impl Outcome {
             Self::TooLong => "too_long",
         }
     }
-}
-
-/// A block number as a gauge shows it.
-pub fn gauge(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

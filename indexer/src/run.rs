@@ -11,11 +11,11 @@ use std::{
 use alloy::primitives::{Address, B256};
 use tokio_util::sync::CancellationToken;
 use x402_schemas::network::Network;
-use x402_service::{admin::Readiness, clock};
+use x402_service::{admin::Readiness, clock, metrics::whole};
 
 use crate::{
     batch::{Batch, Stamp},
-    metrics::{self, Metrics},
+    metrics::Metrics,
     range::RangeSize,
     reorg::{Header, Step, Window, advance},
     source::{Block, NewHeads, Source, SourceError},
@@ -206,7 +206,7 @@ impl Run {
     async fn report_safe(&self) {
         let asked = tokio::time::timeout(SAFE_TIMEOUT, self.source.safe());
         if let Ok(Ok(Some(safe))) = asked.await {
-            self.metrics.safe_block.set(metrics::gauge(safe));
+            self.metrics.safe_block.set(whole(safe));
         }
     }
 
@@ -317,20 +317,14 @@ impl Run {
     fn report(&mut self, head: &Header, pace: Pace) {
         let tip = self.window.tip();
         let lag_blocks = head.number.saturating_sub(tip.number);
-        self.metrics.head_block.set(metrics::gauge(head.number));
-        self.metrics
-            .finalized_block
-            .set(metrics::gauge(self.finalized));
-        self.metrics.indexed_block.set(metrics::gauge(tip.number));
-        self.metrics.lag_blocks.set(metrics::gauge(lag_blocks));
-        self.metrics
-            .range_blocks
-            .set(metrics::gauge(self.range.blocks()));
-        self.metrics
-            .range_width
-            .set(i64::try_from(self.width.ranges()).unwrap_or(i64::MAX));
-        let lag_seconds = head.time.saturating_sub(tip.time);
-        self.metrics.lag_seconds.set(metrics::gauge(lag_seconds));
+        let metrics = &self.metrics;
+        metrics.head_block.set(whole(head.number));
+        metrics.head_at.set(whole(head.time));
+        metrics.finalized_block.set(whole(self.finalized));
+        metrics.indexed_block.set(whole(tip.number));
+        metrics.indexed_at.set(whole(tip.time));
+        metrics.range_blocks.set(whole(self.range.blocks()));
+        metrics.range_width.set(whole(self.width.ranges()));
         if lag_blocks <= BACKFILL_BLOCKS {
             // A head below the tip is reported where it is noticed.
             if pace == Pace::Rest && lag_blocks == 0 && self.lower_head.is_none() {

@@ -108,6 +108,17 @@ impl Stored {
         }))
     }
 
+    /// Blocks between the index's first and last that no commit covers.
+    pub async fn gap_blocks(&self) -> Result<u64, Error> {
+        let query = "SELECT toUInt64(sum(greatest(from_block, covered + 1) - (covered + 1))) FROM (\
+                     SELECT from_block, max(to_block) OVER (ORDER BY from_block, to_block \
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered, \
+                     row_number() OVER (ORDER BY from_block, to_block) AS place FROM commits WHERE chain_id = ?) \
+                     WHERE place > 1";
+        let query = self.client.query(query).bind(self.network.chain_id());
+        query.fetch_one().await
+    }
+
     /// The token of the rows that are there.
     pub async fn token(&self) -> Result<Option<Address>, Error> {
         let query = "SELECT ?fields FROM transfers WHERE chain_id = ? LIMIT 1";

@@ -15,7 +15,7 @@ use x402_schemas::{
     index::{CommitRow, TRANSFER_TABLES},
     network::Network,
 };
-use x402_service::admin::Readiness;
+use x402_service::{admin::Readiness, clock};
 
 use crate::{batch::Batch, metrics::Metrics};
 
@@ -84,13 +84,14 @@ impl Writer {
 
     /// Writes and publishes a batch; returns when readers see it.
     pub async fn publish(&mut self, batch: &Batch) {
-        let timer = self.metrics.insert_seconds.start_timer();
+        let timer = self.metrics.publish_duration_seconds.start_timer();
         self.rows(batch).await;
         self.commit(&batch.commit).await;
         timer.observe_duration();
         self.seq = batch.commit.seq;
         self.last = Some(batch.commit);
         self.metrics.commits_total.inc();
+        self.metrics.committed_at.set(clock::now().as_second());
         self.metrics.rows_total.inc_by(batch.commit.rows);
         self.metrics.retracted_total.inc_by(batch.commit.retracted);
         self.wake.send_replace(self.seq);

@@ -148,11 +148,8 @@ pub(crate) async fn start_admin(
     let (listener, address) = serve::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen} (--admin-listen)"))?;
-    let stop = tasks.stop_token();
-    tasks.spawn(
-        "admin",
-        serve::serve(listener, admin::routes(registry, services), stop),
-    );
+    let routes = admin::routes(registry, services).context("the process has no metrics")?;
+    tasks.spawn("admin", serve::serve(listener, routes, tasks.stop_token()));
     Ok(address)
 }
 

@@ -11,6 +11,8 @@ use axum::{
 };
 use prometheus::{Registry, TextEncoder};
 
+use crate::process::ProcessMetrics;
+
 /// Whether a service can do its work, and why not. Cloned into each part that knows.
 #[derive(Clone, Debug)]
 pub struct Readiness {
@@ -47,19 +49,27 @@ impl Readiness {
 #[derive(Clone)]
 struct Admin {
     registry: Registry,
+    process: ProcessMetrics,
     services: Arc<[(&'static str, Readiness)]>,
 }
 
-/// The routes of the admin port of a process that runs these services.
-pub fn routes(registry: Registry, services: Vec<(&'static str, Readiness)>) -> Router {
-    Router::new()
+/// The routes of the admin port of a process that runs these services. Fails if the registry has metrics of a process
+/// already.
+pub fn routes(
+    registry: Registry,
+    services: Vec<(&'static str, Readiness)>,
+) -> prometheus::Result<Router> {
+    let process = ProcessMetrics::register(&registry, &services)?;
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(Admin {
             registry,
+            process,
             services: services.into(),
-        })
+        });
+    Ok(routes)
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -78,6 +88,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.process.look(&admin.services);
     match TextEncoder::new().encode_to_string(&admin.registry.gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {

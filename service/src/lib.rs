@@ -29,6 +29,15 @@ pub mod connections;
 /// Health, readiness and metrics, on a port of their own.
 pub mod admin;
 
+/// Metrics, made and registered.
+pub mod metrics;
+
+/// Requests of a public port, measured.
+pub mod requests;
+
+/// What every process tells of itself.
+mod process;
+
 /// The page that shows a service's API.
 pub mod docs;
 

@@ -55,3 +55,12 @@ pub mod schemathesis;
 
 /// A chain node that forks, lags and lies on purpose, and the truth about its chain.
 pub mod scripted;
+
+/// The demo, with its traffic, as a process.
+pub mod demo;
+
+/// The real Prometheus with our configuration and rules.
+pub mod prometheus;
+
+/// The dashboards, asked and drawn as Grafana asks and draws.
+pub mod grafana;

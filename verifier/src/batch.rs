@@ -84,7 +84,7 @@ async fn judge_batch(
     admitted: &Admitted,
     batch: &VerifyBatchRequest,
 ) -> Result<(Left, Json<VerifyBatchResponse>), BatchError> {
-    let _timer = verifier.metrics.batch_seconds.start_timer();
+    let _timer = verifier.metrics.batch_duration_seconds.start_timer();
     let items = &batch.items;
     if items.is_empty() || items.len() > MAX_BATCH {
         return Err(BatchError::Size(items.len()));

@@ -84,7 +84,7 @@ mod obstacles;
 mod retry;
 
 /// What happened, to numbers.
-mod metrics;
+pub mod metrics;
 
 /// What tests start from.
 #[cfg(test)]
@@ -190,7 +190,7 @@ pub async fn start(
     let (claims, claim_writer) = Claims::open(
         &config.data_dir,
         config.claim_entries,
-        metrics.claim_commit_seconds.clone(),
+        metrics.claim_commit_duration_seconds.clone(),
     )
     .await?;
     let name = name(&config.data_dir).await?;
@@ -234,6 +234,7 @@ pub async fn start(
         statements: verifier.statements.clone(),
         issued,
         claims: verifier.claims.clone(),
+        in_hand: verifier.in_hand.clone(),
         served: verifier.served,
     };
     let (listener, address) = bind(config.listen).await.map_err(StartError::Bind)?;

@@ -40,6 +40,7 @@ pub(crate) struct Lane(rate::Lane);
 /// All that is in hand.
 #[derive(Clone, Debug)]
 pub(crate) struct InHand {
+    room: usize,
     items: Arc<Semaphore>,
 }
 
@@ -114,10 +115,16 @@ impl From<Spent> for LimitError {
 impl InHand {
     /// Room for so many proofs.
     pub(crate) fn new(items: usize) -> Self {
-        let items = items.clamp(MAX_BATCH, Semaphore::MAX_PERMITS);
+        let room = items.clamp(MAX_BATCH, Semaphore::MAX_PERMITS);
         Self {
-            items: Arc::new(Semaphore::new(items)),
+            room,
+            items: Arc::new(Semaphore::new(room)),
         }
+    }
+
+    /// Proofs in hand.
+    pub(crate) fn taken(&self) -> usize {
+        self.room.saturating_sub(self.items.available_permits())
     }
 
     /// Takes `count` proofs in hand, if there is room, until the permit is dropped.

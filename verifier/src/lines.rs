@@ -161,7 +161,7 @@ impl Lines {
 
 impl Asker {
     async fn answer(&self, group: Vec<Line>) -> Bytes {
-        let _timer = self.verifier.metrics.batch_seconds.start_timer();
+        let _timer = self.verifier.metrics.batch_duration_seconds.start_timer();
         let mut requests = Vec::with_capacity(group.len());
         let outlines: Vec<(u64, Option<LineError>)> = group
             .into_iter()

@@ -9,6 +9,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
     http::header,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -22,6 +23,7 @@ use x402_service::{
     docs,
     openapi::CommonAnswers,
     problem::Problem,
+    requests::measure,
     serve::{Limits, with_limits},
     trace,
 };
@@ -40,8 +42,19 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the proof keys may be cached. Rotation publishes a key well before it signs.
 const JWKS_CACHE: &str = "public, max-age=60";
 
-/// The routes, within their limits.
+/// Every route, as metrics label it.
+pub(crate) const ALL: [&str; 6] = [
+    "/verify",
+    "/verify/batch",
+    "/revocations",
+    "/.well-known/jwks.json",
+    "/openapi.json",
+    "/docs",
+];
+
+/// The routes, within their limits, and measured.
 pub(crate) fn router(verifier: Verifier) -> Router {
+    let measure = middleware::from_fn_with_state(verifier.metrics.requests.clone(), measure);
     let batch = post(batch::verify_batch).layer(DefaultBodyLimit::max(BATCH_BODY_BYTES));
     let routes = Router::new()
         .route("/verify", post(verify::verify))
@@ -55,7 +68,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         body_bytes: VERIFY_BODY_BYTES,
         request: REQUEST_TIMEOUT,
     };
-    trace::traced(with_limits(routes, limits))
+    trace::traced(with_limits(routes, limits).layer(measure))
 }
 
 /// The gateway's public proof keys, as the directory has them.

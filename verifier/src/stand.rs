@@ -69,10 +69,13 @@ impl Stand {
     pub(crate) async fn with(terms: Terms, served: Served) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(VerifierMetrics::register(&Registry::new()).unwrap());
-        let (claims, writer) =
-            Claims::open(folder.path(), 1_000, metrics.claim_commit_seconds.clone())
-                .await
-                .unwrap();
+        let (claims, writer) = Claims::open(
+            folder.path(),
+            1_000,
+            metrics.claim_commit_duration_seconds.clone(),
+        )
+        .await
+        .unwrap();
         tokio::spawn(writer.run());
         let memory = Arc::new(Memory::new(1_000));
         memory.restart(Some(tip(5, BLOCK)), &[]);

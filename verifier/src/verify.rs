@@ -89,7 +89,7 @@ pub(crate) async fn verify(
     admitted: Admitted,
     StrictJson(request): StrictJson<VerifyRequest>,
 ) -> Result<(Left, Json<VerifyResponse>), VerifyError> {
-    let timer = verifier.metrics.verify_seconds.start_timer();
+    let timer = verifier.metrics.verify_duration_seconds.start_timer();
     check(&request)?;
     let principal = &admitted.principal;
     let (left, in_hand) = verifier.admit(principal, 1)?;

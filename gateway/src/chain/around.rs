@@ -122,21 +122,6 @@ impl Chain {
         })
     }
 
-    /// Gas money of several accounts, in wei and in their order.
-    pub(crate) async fn gas_wei_of(&self, accounts: &[Address]) -> Result<Vec<Amount>, ChainError> {
-        let mut batch = BatchRequest::new(self.provider.client());
-        let asked = accounts
-            .iter()
-            .map(|account| ask(&mut batch, "eth_getBalance", &(account, BlockId::latest())))
-            .collect::<Result<Vec<Asked<U256>>, _>>()?;
-        send(batch).await?;
-        let mut found = Vec::with_capacity(asked.len());
-        for one in asked {
-            found.push(Amount::from_base_units(one.answered().await?));
-        }
-        Ok(found)
-    }
-
     pub(super) fn view_in<C: SolCall>(
         &self,
         batch: &mut BatchRequest<'_>,

@@ -1,7 +1,8 @@
 //! What is waiting to be told, and what became of it.
 
 use jiff::Timestamp;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use x402_service::metrics::{Registrar, whole};
 
 use crate::ledger::event_cursors::Consumer;
 
@@ -9,7 +10,7 @@ use crate::ledger::event_cursors::Consumer;
 #[derive(Clone, Debug)]
 pub(crate) struct EventMetrics {
     backlog: IntGaugeVec,
-    oldest_seconds: IntGaugeVec,
+    oldest_at: IntGaugeVec,
     exported_total: IntCounter,
     export_retries_total: IntCounter,
     streams: IntGauge,
@@ -42,77 +43,48 @@ impl AttemptOutcome {
 
 impl EventMetrics {
     /// Registers every series.
-    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), &["consumer"])?;
-            registry.register(Box::new(gauge.clone()))?;
-            for consumer in Consumer::ALL {
-                gauge.with_label_values(&[consumer.as_str()]);
-            }
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let single = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let attempts_total = IntCounterVec::new(
-            Opts::new(
-                "x402_gateway_webhook_attempts_total",
-                "Attempts to reach a webhook, by what became of them.",
-            ),
-            &["outcome"],
-        )?;
-        registry.register(Box::new(attempts_total.clone()))?;
-        for outcome in AttemptOutcome::ALL {
-            attempts_total.with_label_values(&[outcome.as_str()]);
-        }
+    pub(crate) fn register(gateway: Registrar<'_>) -> prometheus::Result<Self> {
+        let consumers = || Consumer::ALL.map(Consumer::as_str);
         Ok(Self {
-            attempts_total,
-            streams: single(
-                "x402_gateway_event_streams",
-                "Streams of events that are open.",
+            attempts_total: gateway.counters(
+                "webhook_attempts_total",
+                "Attempts to reach a webhook, by what became of them.",
+                "outcome",
+                AttemptOutcome::ALL.map(AttemptOutcome::as_str),
             )?,
-            deliveries_waiting: single(
-                "x402_gateway_webhook_deliveries_waiting",
+            streams: gateway.gauge("event_streams", "Streams of events that are open.")?,
+            deliveries_waiting: gateway.gauge(
+                "webhook_deliveries_waiting",
                 "Events on their way to webhooks.",
             )?,
-            backlog: gauge(
-                "x402_gateway_events_backlog",
+            backlog: gateway.gauges(
+                "events_backlog",
                 "Events in the ledger that a consumer has not been told of.",
+                "consumer",
+                consumers(),
             )?,
-            oldest_seconds: gauge(
-                "x402_gateway_events_oldest_seconds",
-                "Age of the oldest event that a consumer has not been told of.",
+            oldest_at: gateway.gauges(
+                "events_oldest_timestamp_seconds",
+                "When the oldest event happened that a consumer has not been told of; 0 while there is none.",
+                "consumer",
+                consumers(),
             )?,
-            exported_total: counter(
-                "x402_gateway_events_exported_total",
+            exported_total: gateway.counter(
+                "events_exported_total",
                 "Events that ClickHouse has acknowledged.",
             )?,
-            export_retries_total: counter(
-                "x402_gateway_events_export_retries_total",
+            export_retries_total: gateway.counter(
+                "events_export_retries_total",
                 "Batches of events that ClickHouse did not acknowledge and that were sent again.",
             )?,
         })
     }
 
-    pub(crate) fn waiting(
-        &self,
-        consumer: Consumer,
-        count: u64,
-        oldest: Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    pub(crate) fn waiting(&self, consumer: Consumer, count: u64, oldest: Option<Timestamp>) {
         let labels = [consumer.as_str()];
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.backlog.with_label_values(&labels).set(count);
-        let age = oldest.map_or(0, |oldest| now.duration_since(oldest).as_secs().max(0));
-        self.oldest_seconds.with_label_values(&labels).set(age);
+        self.backlog.with_label_values(&labels).set(whole(count));
+        let oldest = oldest.map_or(0, Timestamp::as_second);
+        self.oldest_at.with_label_values(&labels).set(oldest);
     }
 
     pub(crate) fn exported(&self, events: u64) {
@@ -120,12 +92,11 @@ impl EventMetrics {
     }
 
     pub(crate) fn streams(&self, open: usize) {
-        self.streams.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.streams.set(whole(open));
     }
 
     pub(crate) fn deliveries_waiting(&self, count: u64) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.deliveries_waiting.set(count);
+        self.deliveries_waiting.set(whole(count));
     }
 
     pub(crate) fn attempted(&self, outcome: AttemptOutcome) {

@@ -89,7 +89,7 @@ async fn report(gateway: &Gateway) -> Result<(), LedgerError> {
     for consumer in Consumer::ALL {
         let (count, oldest) = event_cursors::backlog(&mut conn, consumer).await?;
         let metrics = &gateway.metrics.events;
-        metrics.waiting(consumer, count, oldest, clock::now());
+        metrics.waiting(consumer, count, oldest);
     }
     let waiting = deliveries::waiting_in_all(&mut conn).await?;
     gateway.metrics.events.deliveries_waiting(waiting);

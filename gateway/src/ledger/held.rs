@@ -171,7 +171,7 @@ async fn held(
 
 /// Reserved and spent after a moment: whole hours by their sums, the hour of the moment payment by
 /// payment.
-async fn since(
+pub(crate) async fn since(
     conn: &mut SqliteConnection,
     holder: &str,
     moment: Timestamp,

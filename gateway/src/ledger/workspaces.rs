@@ -82,21 +82,6 @@ pub(crate) async fn get(conn: &mut SqliteConnection, id: &str) -> Result<Workspa
     row.map_or(Err(LedgerError::Unreadable("workspace")), Row::read)
 }
 
-/// Number and id of workspaces that have a treasury, those after a number.
-pub(crate) async fn paying(
-    conn: &mut SqliteConnection,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<(i64, String)>, LedgerError> {
-    Ok(sqlx::query_as(
-        "SELECT number, id FROM workspaces WHERE number > ? AND treasury IS NOT NULL ORDER BY number LIMIT ?",
-    )
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?)
-}
-
 /// Whether there is any, so that a missing seed is noticed.
 pub(crate) async fn any(conn: &mut SqliteConnection) -> Result<bool, LedgerError> {
     Ok(

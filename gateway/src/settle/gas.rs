@@ -46,10 +46,13 @@ pub(crate) async fn record(gateway: &Gateway) -> Result<(), LedgerError> {
         return Ok(());
     }
     let mut change = gateway.ledger.write().await?;
-    for (id, hash, wei) in costs {
-        payments::set_gas_paid(&mut change, &id, hash, wei, now).await?;
+    for (id, hash, wei) in &costs {
+        payments::set_gas_paid(&mut change, id, *hash, *wei, now).await?;
     }
     change.commit().await?;
+    for (_, _, wei) in costs {
+        gateway.metrics.burnt(wei);
+    }
     Ok(())
 }
 

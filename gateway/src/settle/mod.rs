@@ -22,10 +22,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use x402_schemas::{
-    index::{Change, CommitRow, IndexError, IndexReader, Tip},
-    payment::PaymentStatus,
-};
+use x402_schemas::index::{Change, CommitRow, IndexError, IndexReader, Tip};
 use x402_service::{admin::Readiness, clock, logs::with_causes};
 
 use crate::{
@@ -264,8 +261,8 @@ impl Follower {
         let metrics = &self.gateway.metrics;
         match step {
             Step::Settle(_) => {
-                metrics.stepped_to(PaymentStatus::Settled);
-                metrics.settled_after(payment.created_at, clock::now());
+                let reserved_at = payment.reserved_at.unwrap_or(payment.created_at);
+                metrics.settled(payment.invoice.amount, reserved_at, clock::now());
             }
             Step::Move(place) => {
                 metrics.reorged();

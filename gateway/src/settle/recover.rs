@@ -120,7 +120,7 @@ async fn finalize(gateway: &Gateway, tip: Option<Tip>) -> Result<(), LedgerError
 async fn report(gateway: &Gateway) -> Result<(), LedgerError> {
     let mut conn = gateway.ledger.read().await?;
     let open = under_way::open_counts(&mut conn).await?;
-    gateway.metrics.open_payments(&open, clock::now());
+    gateway.metrics.open_payments(&open);
     Ok(())
 }
 

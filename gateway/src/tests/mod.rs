@@ -45,7 +45,7 @@ use crate::{
     cipher::Cipher,
     directory::{FULL_LEASE, Followers},
     events::{news::News, stream::Streams},
-    gas_money::GasMoney,
+    funds::Funds,
     gateway::Gateway,
     idempotency::{ANSWERS, IdempotencyKey},
     key_uses::KeyUses,
@@ -125,7 +125,7 @@ impl House {
             stuck_after: SignedDuration::from_mins(1),
             proofs: Proofs::open(&ledger, &seed, clock::now()).await.unwrap(),
             followers: Followers::load(&ledger, FULL_LEASE).await.unwrap(),
-            gas_money: GasMoney::default(),
+            funds: Funds::default(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
             traces: Traces::default(),
@@ -142,7 +142,7 @@ impl House {
             seed,
         });
         Self {
-            router: routes::routes(Arc::clone(&gateway)),
+            router: routes::routes(&gateway),
             gateway,
             folder,
         }

@@ -14,6 +14,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use url::Url;
+use x402_service::metrics::whole;
 
 use super::{
     SourceError,
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     config::IndexerConfig,
-    metrics::{self, EndpointMetrics, Method, Metrics, Outcome},
+    metrics::{EndpointMetrics, Method, Metrics, Outcome},
 };
 
 /// The longest wait for a reply that is no range of logs, so that a node that hangs is left soon.
@@ -244,11 +245,11 @@ impl Endpoint {
 
     /// Its newest block, and how long it took to say so.
     pub(super) fn saw_head(&self, number: u64, took: Duration) {
-        self.own_metrics.head.set(metrics::gauge(number));
+        self.own_metrics.head.set(whole(number));
         self.health().saw_head(number, took, Instant::now());
     }
 
     pub(super) fn saw_finalized(&self, number: u64) {
-        self.own_metrics.finalized.set(metrics::gauge(number));
+        self.own_metrics.finalized.set(whole(number));
     }
 }

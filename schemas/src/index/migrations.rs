@@ -43,8 +43,8 @@ const MIGRATIONS: [(u32, &str); 32] = [
     (28, sql!("0028_accounts")),
     (29, sql!("0029_treasury_states")),
     (30, sql!("0030_ledger_sums")),
-    (31, sql!("0031_reconciliation")),
-    (32, sql!("0032_no_view")),
+    (31, sql!("0031_no_view")),
+    (32, sql!("0032_reconciliation")),
 ];
 
 #[derive(Debug, Row, Serialize, Deserialize)]

@@ -5,9 +5,10 @@ use alloy::{
     providers::Provider,
 };
 use clap::FromArgMatches;
-use x402_indexer::{AuditReport, IndexerConfig, config::endpoint_url};
+use x402_indexer::{AuditReport, IndexerConfig, config::endpoint_url, stored::Stored};
 use x402_schemas::{
     index::Change,
+    network::Network,
     transfer::{Transfer, TransferKind},
 };
 use x402_tests::{
@@ -272,6 +273,36 @@ fn a_block_is_visible_soon_after_it_is_mined() {
                 .base_units()
                 > U256::ZERO
         );
+        world.stop().await;
+    });
+}
+
+#[test]
+fn blocks_that_no_commit_covers_are_counted() {
+    run(async {
+        let world = World::new(EXE).await;
+        world.caught_up().await;
+        let stored = Stored::new(world.clickhouse(), Network::DEVNET);
+        assert_eq!(stored.gap_blocks().await.unwrap(), 0);
+        // An index of another chain: a reorg, a commit that changes nothing, and one that was lost before block 20.
+        let lost = Network::from_chain_id(7);
+        for (seq, from, to) in [
+            (1, 9, 9),
+            (2, 10, 12),
+            (3, 12, 12),
+            (4, 12, 13),
+            (5, 13, 13),
+            (6, 20, 24),
+        ] {
+            let insert = format!(
+                "INSERT INTO commits (chain_id, seq, from_block, to_block, tip_number) VALUES (7, {seq}, {from}, {to}, {to})"
+            );
+            world.clickhouse().query(&insert).execute().await.unwrap();
+        }
+        let stored = Stored::new(world.clickhouse(), lost);
+        assert_eq!(stored.gap_blocks().await.unwrap(), 6);
+        let nothing = Stored::new(world.clickhouse(), Network::from_chain_id(8));
+        assert_eq!(nothing.gap_blocks().await.unwrap(), 0);
         world.stop().await;
     });
 }

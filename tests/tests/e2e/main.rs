@@ -78,6 +78,12 @@ mod openapi;
 /// The documents against the tree.
 mod documents;
 
+/// The metrics against the page, the dashboards, the rules and the runbook.
+mod metrics;
+
+/// The demo's traffic as Prometheus sees it.
+mod observability;
+
 /// Agents and paid APIs of both SDKs, every one with every other.
 mod conformance;
 
@@ -86,6 +92,9 @@ mod javascript;
 
 /// What the protocol's texts mean, for every implementation of it.
 mod vectors;
+
+/// The files of the dashboards.
+mod dashboards;
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");

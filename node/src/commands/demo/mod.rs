@@ -13,7 +13,6 @@ use std::{
 use alloy::primitives::{Address, B256};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use indicatif::MultiProgress;
 use reqwest::Url;
 use secrecy::SecretString;
 use x402_schemas::{
@@ -27,20 +26,18 @@ use x402_service::{
 
 use self::{
     api::{ENDPOINTS, Endpoint},
+    servers::Servers,
     setup::Cast,
     typescript::Scripts,
 };
 use crate::{
-    local::{
-        chain::{Chain, ChainOptions},
-        child::Launcher,
-        clickhouse::{ClickHouse, ClickHouseOptions},
-        install,
-        token::{DEFAULT_ADMIN, LocalToken, MNEE_MAINNET},
-    },
+    local::token::{DEFAULT_ADMIN, LocalToken, MNEE_MAINNET},
     stack::{Stack, StackOptions, url_of},
     terminal::say,
 };
+
+/// The chain node and ClickHouse.
+mod servers;
 
 /// The paid API.
 mod api;
@@ -53,6 +50,9 @@ mod typescript;
 
 /// Workspace, treasury, agent, provider.
 mod setup;
+
+/// Many companies, agents and shops, for as long as the demo runs.
+mod traffic;
 
 /// Seconds between blocks: short, so that nobody waits, and a real interval, so that waiting shows.
 const BLOCK_SECONDS: u64 = 1;
@@ -69,6 +69,9 @@ pub(crate) struct DemoArgs {
     /// Stop after the first purchase.
     #[arg(long)]
     once: bool,
+    /// Make the three purchases only, and no traffic after them.
+    #[arg(long)]
+    no_traffic: bool,
     /// Where the demo keeps its chain, tables and keys; delete it to start over.
     #[arg(long, default_value = ".x402/demo")]
     data_dir: PathBuf,
@@ -202,7 +205,20 @@ async fn perform(
     }
     show_addresses(&gateway, &verifier, api, servers, &stack, &cast);
     // The purchases are over; a service that gives up ends the demo.
-    tasks.stop_token().cancelled().await;
+    let stop = tasks.stop_token();
+    if !args.no_traffic {
+        let traffic = traffic::run(traffic::Roads {
+            folder: &args.data_dir,
+            gateway: &gateway,
+            verifier: &verifier,
+            operator_token: &operator_token,
+            token: &token,
+            chain: &servers.chain,
+            network: stack.network,
+        });
+        let _ = stop.run_until_cancelled(traffic).await;
+    }
+    stop.cancelled().await;
     Ok(())
 }
 
@@ -249,69 +265,6 @@ impl Market {
             Self::Rust(url) => url,
             Self::TypeScript(scripts) => scripts.url(),
         }
-    }
-}
-
-/// The chain node and ClickHouse.
-struct Servers {
-    launcher: Launcher,
-    chain: Chain,
-    clickhouse: Option<ClickHouse>,
-    clickhouse_url: Url,
-}
-
-impl Servers {
-    async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
-        let begin = Instant::now();
-        let tools = install::ensure(
-            &args.tools_dir,
-            std::env::var_os("PATH").as_deref(),
-            &MultiProgress::new(),
-        )
-        .await?;
-        done("tools", begin.elapsed(), args.tools_dir.display());
-        let launcher = Launcher::new(
-            std::env::current_exe().context("this program's own path is not known")?,
-        )?;
-        let options = ChainOptions {
-            folder: args.data_dir.join("chain"),
-            port: args.ports.child(8545),
-            block_seconds: Some(BLOCK_SECONDS),
-            state: Some(args.data_dir.join("chain/state.json")),
-            ipc: None,
-        };
-        let chain = Chain::start(&launcher, tools.anvil, &options).await?;
-        done(
-            "chain",
-            chain.started_in,
-            format!("{}, a block each second", chain.url),
-        );
-        let (clickhouse, clickhouse_url) = if let Some(url) = &args.clickhouse_url {
-            (None, url.clone())
-        } else {
-            let options = ClickHouseOptions {
-                folder: args.data_dir.join("clickhouse"),
-                http_port: args.ports.child(8123),
-            };
-            let clickhouse = ClickHouse::start(&launcher, &tools.clickhouse, &options).await?;
-            done("ClickHouse", clickhouse.started_in, &clickhouse.url);
-            let url = clickhouse.url.clone();
-            (Some(clickhouse), url)
-        };
-        Ok(Self {
-            launcher,
-            chain,
-            clickhouse,
-            clickhouse_url,
-        })
-    }
-
-    async fn stop(self) -> anyhow::Result<()> {
-        self.chain.stop().await?;
-        if let Some(clickhouse) = self.clickhouse {
-            clickhouse.stop().await?;
-        }
-        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use alloy::{
 use anyhow::Context;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use x402_schemas::{
     address::checksummed,
     amount::Amount,
@@ -32,7 +32,7 @@ const GAS_WEI: u128 = 1_000_000_000_000_000_000;
 /// Where the demo's API is, at whatever port.
 const API_HOST: &str = "127.0.0.1";
 /// Protects keys that hold money of the local chain only.
-const PASSPHRASE: &str = "for the local demo only";
+pub(super) const KEYSTORE_PASSPHRASE: &str = "for the local demo only";
 
 /// The amounts of the demo, in MNEE.
 mod money {
@@ -59,18 +59,7 @@ pub(super) struct Cast {
 impl Cast {
     /// The cast of an earlier start, or `None` on the first one.
     pub(super) fn remembered(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let path = file(folder);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "{} is damaged; delete {} to start over",
-                    path.display(),
-                    folder.display()
-                )
-            })?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
-        }
+        remembered(&file(folder))
     }
 
     /// Makes everybody: workspace, treasury with money and allowance, agent with policy, provider.
@@ -94,7 +83,7 @@ impl Cast {
 
         let keystore = folder.join(format!("treasury-{}.json", workspace.workspace_id));
         let treasury = tokio::task::spawn_blocking(move || {
-            Wallet::create(&keystore, &SecretString::from(PASSPHRASE))
+            Wallet::create(&keystore, &SecretString::from(KEYSTORE_PASSPHRASE))
         })
         .await??;
         token
@@ -137,28 +126,42 @@ impl Cast {
             pay_to,
             treasury: treasury.address(),
         };
-        cast.remember(folder)?;
+        remember(&file(folder), &cast)?;
         Ok(cast)
     }
+}
 
-    fn remember(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = file(folder);
-        let text = serde_json::to_string_pretty(self)?;
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
-        written.with_context(|| format!("{} cannot be written", path.display()))
+/// What an earlier start has left in a file, if it has.
+pub(super) fn remembered<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged; delete its folder to start over",
+                path.display()
+            )
+        })?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
+}
+
+/// Leaves it for later starts, for its owner alone to read.
+pub(super) fn remember<T: Serialize>(path: &Path, what: &T) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(what)?;
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn file(folder: &Path) -> PathBuf {
     folder.join("cast.json")
 }
 
-fn amount(text: &str) -> anyhow::Result<Amount> {
+pub(super) fn amount(text: &str) -> anyhow::Result<Amount> {
     Ok(text.parse()?)
 }

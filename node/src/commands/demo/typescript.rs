@@ -11,7 +11,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{DemoArgs, Servers, TEXT, api::Endpoint, done, setup::Cast};
+use super::{DemoArgs, TEXT, api::Endpoint, done, servers::Servers, setup::Cast};
 use crate::{
     local::{
         js::{self, JsPackages},
