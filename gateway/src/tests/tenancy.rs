@@ -4,7 +4,7 @@ use x402_service::api_key::{ApiKey, KeyKind};
 use super::*;
 
 /// Every route with the least role of a member that may ask it, and who else may.
-const WELCOME: [(&str, &str, Option<Role>, &[&str]); 51] = {
+const WELCOME: [(&str, &str, Option<Role>, &[&str]); 52] = {
     use Role::{Admin, Member, Owner, Viewer};
     [
         ("POST", "/quote", None, &["agent"]),
