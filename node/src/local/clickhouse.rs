@@ -188,7 +188,7 @@ fn embedded_arguments(library: &Path, folder: &Path, port: u16) -> Vec<OsString>
         folder.join("data").into(),
         "--http-port".into(),
         port.to_string().into(),
-        "--config".into(),
+        "--server-config".into(),
         folder.join("server.xml").into(),
     ]
 }

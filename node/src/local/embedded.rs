@@ -38,7 +38,7 @@ pub struct EmbeddedArgs {
     http_port: u16,
     /// Its configuration, which names the file of its users.
     #[arg(long)]
-    config: PathBuf,
+    server_config: PathBuf,
 }
 
 /// Why the server is not running.
@@ -86,12 +86,12 @@ fn try_serve(args: EmbeddedArgs) -> Result<(), EmbeddedError> {
         lib,
         path,
         http_port,
-        config,
+        server_config,
     } = args;
     let owned = [
         CString::new("clickhouse")?,
         argument(b"--path=", path)?,
-        argument(b"--config-file=", config)?,
+        argument(b"--config-file=", server_config)?,
         CString::new(format!("--http_port={http_port}"))?,
         CString::new("--listen_host=127.0.0.1")?,
         CString::new(format!("--query={SERVE}"))?,
