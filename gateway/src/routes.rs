@@ -68,6 +68,7 @@ pub(crate) const ALL: [&str; 51] = [
     "/providers",
     "/providers/{id}/rotate",
     "/providers/{id}/revoke",
+    "/providers/{id}/registration",
     "/providers/{id}/confirmations",
     "/treasury",
     "/treasury/relay",
@@ -116,6 +117,10 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
         .route("/providers", get(providers::list).post(providers::create))
         .route("/providers/{id}/rotate", post(providers::rotate))
         .route("/providers/{id}/revoke", post(providers::revoke))
+        .route(
+            "/providers/{id}/registration",
+            put(providers::set_registration),
+        )
         .route(
             "/providers/{id}/confirmations",
             put(providers::set_confirmations),

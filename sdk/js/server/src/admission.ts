@@ -24,6 +24,9 @@ import { type Question, Verifier } from "./verifier.js";
 
 const ATTEMPT_LENGTH = 16;
 
+/** Requests whose terms are remembered. */
+const MAX_KNOWN = 256;
+
 /** What is sold, for one request. */
 export interface Priced {
   readonly price: bigint;
@@ -64,6 +67,7 @@ export class Admission {
   readonly #verifier: Verifier;
   readonly #attempts: AttemptStore;
   readonly #prefix: string;
+  readonly #known = new Map<string, Terms>();
 
   constructor(options: ServerOptions) {
     this.config = checked(options);
@@ -79,10 +83,8 @@ export class Admission {
 
   /** Judges a request. */
   async admit(priced: Priced, ask: Ask, now = Math.floor(Date.now() / 1_000)): Promise<Verdict> {
-    const resource = this.#resource(ask);
-    if (resource === undefined) return { paid: false, answer: notCanonical() };
-    const { payTo, network } = this.config;
-    const terms: Terms = { resource, price: priced.price, payTo, network };
+    const terms = this.#terms(priced, ask);
+    if (terms === undefined) return { paid: false, answer: notCanonical() };
     if (ask.proof === undefined) return this.#demand(priced, terms, undefined, undefined, now);
     // Unchecked, to learn which invoice it is meant for; the verifier says whether it is true.
     const invoiceId = readProof(ask.proof)?.invoiceId;
@@ -109,7 +111,7 @@ export class Admission {
   async #redeem(claiming: Claiming, now: number): Promise<Verdict> {
     const { terms, question, attempt } = claiming;
     const { invoiceId } = question;
-    const offhand = await this.offline?.consider(question, terms, attempt.isTakenOver, now);
+    const offhand = this.offline && (await this.offline.consider(question, terms, attempt.isTakenOver, now));
     if (offhand?.do === "serve") {
       this.offline?.confirmLater(question, terms, offhand.payment, offhand.release);
       return this.#serve(offhand.payment, attempt);
@@ -177,6 +179,20 @@ export class Admission {
       attempt: attempt.name,
       trace,
     };
+  }
+
+  /** What a request costs; worked out once where it costs the same each time. Nothing when it cannot be named. */
+  #terms({ price }: Priced, ask: Ask): Terms | undefined {
+    const named = `${ask.method} ${ask.path}`;
+    const known = this.#known.get(named);
+    if (known?.price === price) return known;
+    const resource = this.#resource(ask);
+    if (resource === undefined) return undefined;
+    const { payTo, network } = this.config;
+    const terms = { resource, price, payTo, network };
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(named, terms);
+    return terms;
   }
 
   /** The request as its buyer names it. A path that the URL standard spells otherwise is nobody's: the buyer would pay

@@ -43,7 +43,7 @@ export class InvoiceKeys {
 
   /** A new invoice id. `nonce` has to be random: it is what makes two invoices two. */
   issue(terms: Terms, expiresAt: number, nonce: Uint8Array): string {
-    const signed = bytesToHex(bigEndian(BigInt(expiresAt), EXPIRY_LENGTH)) + bytesToHex(nonce);
+    const signed = hex(BigInt(expiresAt), EXPIRY_LENGTH) + bytesToHex(nonce);
     return PREFIX + signed + bytesToHex(tag(this.#current, hexToBytes(signed), terms));
   }
 
@@ -66,15 +66,27 @@ function derive(apiKey: string): Mac {
   return new Mac(new Mac(utf8(apiKey)).of(utf8(KEY_LABEL)));
 }
 
-/** Every field has a fixed length except the resource, which comes last, so no two terms sign alike. */
-function tag(key: Mac, signed: Uint8Array, { price, payTo, network, resource }: Terms): Uint8Array {
-  const payee = hexToBytes(payTo.slice(2).toLowerCase());
-  const whole = key.of(signed, bigEndian(price, 32), payee, bigEndian(network.chainId, 8), utf8(resource));
-  return whole.subarray(0, TAG_LENGTH);
+function tag(key: Mac, signed: Uint8Array, terms: Terms): Uint8Array {
+  return key.of(signed, bytesOf(terms)).subarray(0, TAG_LENGTH);
 }
 
-function bigEndian(number: bigint, length: number): Uint8Array {
-  return hexToBytes(number.toString(16).padStart(length * 2, "0"));
+const worked = new WeakMap<Terms, Uint8Array>();
+
+/** Every field has a fixed length except the resource, which comes last, so no two terms sign alike. */
+function bytesOf(terms: Terms): Uint8Array {
+  let bytes = worked.get(terms);
+  if (bytes === undefined) {
+    const { price, payTo, network, resource } = terms;
+    const fixed = hex(price, 32) + payTo.slice(2).toLowerCase() + hex(network.chainId, 8);
+    bytes = hexToBytes(fixed + bytesToHex(utf8(resource)));
+    worked.set(terms, bytes);
+  }
+  return bytes;
+}
+
+/** A number as so many bytes, in hex. */
+function hex(number: bigint, length: number): string {
+  return number.toString(16).padStart(length * 2, "0");
 }
 
 /** Takes as long for any two tags: a tag is a secret until its request has come. */
