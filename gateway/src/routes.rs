@@ -28,7 +28,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it.
-pub(crate) const ALL: [&str; 51] = [
+pub(crate) const ALL: [&str; 52] = [
     "/quote",
     "/pay",
     "/payments",
