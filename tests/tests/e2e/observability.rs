@@ -86,8 +86,11 @@ async fn every_rule_was_evaluated(prometheus: &Prometheus) {
 
 /// A counter at a scrape equals what ClickHouse was told had happened by then. What happened just before may be counted
 /// by the next scrape only.
-async fn agrees(prometheus: &Prometheus, database: &Client, counted: (&str, &str, &str)) {
-    let (counter, kind, again) = counted;
+async fn agrees(
+    prometheus: &Prometheus,
+    database: &Client,
+    (counter, kind, again): (&str, &str, &str),
+) {
     let scrape = prometheus.query("timestamp(x402_build_info)").await;
     let scrape = scrape.first().unwrap().value.1.as_str();
     let at_scrape = async |metric: &str| {

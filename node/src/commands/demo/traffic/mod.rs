@@ -161,7 +161,8 @@ fn draw(rng: &mut Rng, first: Option<Oddity>, price: usize) -> anyhow::Result<Dr
         0..4 => Oddity::Replay,
         4..6 => Oddity::Forgery,
         6..9 => Oddity::TooDear,
-        9..13 => Oddity::Dear,
+        9..12 => Oddity::Dear,
+        12 => Oddity::Forgotten,
         13..16 => Oddity::Misdirected,
         _ => Oddity::None,
     });
@@ -172,7 +173,7 @@ fn draw(rng: &mut Rng, first: Option<Oddity>, price: usize) -> anyhow::Result<Dr
         product,
         price: match oddity {
             Oddity::TooDear => TOO_DEAR,
-            Oddity::Dear => DEAR,
+            Oddity::Dear | Oddity::Forgotten => DEAR,
             Oddity::None | Oddity::Replay | Oddity::Forgery | Oddity::Misdirected => {
                 product.prices.get(price).context("no price")?
             }
