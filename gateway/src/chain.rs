@@ -10,7 +10,7 @@ use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, U256},
     providers::{Provider, ProviderBuilder, RootProvider},
-    rpc::types::TransactionRequest,
+    rpc::{client::ClientBuilder, types::TransactionRequest},
     sol_types::SolCall,
     transports::{RpcError, TransportErrorKind},
 };
@@ -18,11 +18,16 @@ use thiserror::Error;
 use url::Url;
 use x402_schemas::amount::Amount;
 
+use traced::TraceLayer;
+
 /// Everything around one payment.
 pub(crate) mod around;
 
 /// What treasuries hold.
 pub(crate) mod holdings;
+
+/// Each request to the endpoint names the trace that it belongs to.
+mod traced;
 
 /// The longest that one JSON-RPC call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -141,7 +146,8 @@ pub(crate) enum Simulation {
 
 impl Chain {
     pub(crate) fn connect(rpc_url: Url, token: Address, max_fee_wei: u128) -> Self {
-        let provider = ProviderBuilder::default().connect_http(rpc_url);
+        let client = ClientBuilder::default().layer(TraceLayer).http(rpc_url);
+        let provider = ProviderBuilder::default().connect_client(client);
         Self {
             provider,
             token,

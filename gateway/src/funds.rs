@@ -19,7 +19,7 @@ use x402_service::{clock, logs::with_causes};
 use crate::{
     chain::ChainError,
     gateway::Gateway,
-    ledger::{LedgerError, held, workspaces},
+    ledger::{LedgerError, held, treasuries},
     policy::tally::earlier,
     spender::{Spender, SpenderError},
 };
@@ -116,37 +116,36 @@ async fn look(gateway: &Gateway, after: i64, now: Timestamp) -> Result<i64, Look
     let mut spent = Vec::new();
     let paying = {
         let mut conn = gateway.ledger.read().await?;
-        let paying = workspaces::paying(&mut conn, after, MAX_TOGETHER).await?;
-        for one in &paying {
-            spent.push(held::since(&mut conn, &one.id, since).await?);
+        let paying = treasuries::paying(&mut conn, after, MAX_TOGETHER).await?;
+        for (_, workspace_id, _) in &paying {
+            spent.push(held::since(&mut conn, workspace_id, since).await?);
         }
         paying
     };
-    let accounts = paying
+    let pairs = paying
         .iter()
-        .map(|one| {
-            let spender = Spender::of_workspace(&gateway.seed, one.number)?;
-            Ok((one.treasury, spender.address()))
+        .map(|(number, _, treasury)| {
+            let spender = Spender::of_workspace(&gateway.seed, *number)?;
+            Ok((*treasury, spender.address()))
         })
         .collect::<Result<Vec<_>, SpenderError>>()?;
-    let found = gateway.chain.holdings(&accounts).await?;
+    let (_, found) = gateway.chain.holdings_of(&pairs).await?;
     let ceiling = gateway.chain.max_fee_wei();
     let looked_at = paying.iter().zip(found).zip(spent);
-    let all = gateway
-        .funds
-        .remember(looked_at.map(|((one, found), spent)| {
-            let left = Left {
-                balance: found.balance,
-                allowance: found.allowance,
-                spent,
-                wei: found.gas_wei,
-                payments: affordable(found.gas_wei, ceiling),
-            };
-            (one.id.clone(), left)
-        }));
+    let looked_at = looked_at.map(|(((_, workspace_id, _), found), spent)| {
+        let left = Left {
+            balance: found.balance,
+            allowance: found.allowance,
+            spent,
+            wei: found.spender_gas_wei,
+            payments: affordable(found.spender_gas_wei, ceiling),
+        };
+        (workspace_id.clone(), left)
+    });
+    let all = gateway.funds.remember(looked_at);
     gateway.metrics.funds.seen(&all, now);
     let is_last = u32::try_from(paying.len()).is_ok_and(|count| count < MAX_TOGETHER);
-    let last = paying.last().map_or(0, |one| one.number);
+    let last = paying.last().map_or(0, |(number, ..)| *number);
     Ok(if is_last { 0 } else { last })
 }
 

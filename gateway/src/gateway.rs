@@ -22,6 +22,7 @@ use crate::{
     proofs::Proofs,
     seed::Seed,
     sessions::Sessions,
+    traces::Traces,
     verify::Verifier,
     webhooks::send::Sender,
 };
@@ -65,6 +66,8 @@ pub(crate) struct Gateway {
     pub(crate) funds: Funds,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Waiters,
+    /// Of payments that have not settled yet.
+    pub(crate) traces: Traces,
     /// Rung by new events.
     pub(crate) news: News,
     /// Those who follow events.

@@ -1,16 +1,19 @@
 //! When each key was last used: in memory, and in the ledger at most once a minute and at the end.
 //!
-//! A request costs no write. A process that is killed forgets the last minute.
+//! A request costs no write. A process that is killed forgets the last minute. Providers use their keys at verifiers, which
+//! tell of it every few seconds.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use axum::{extract::State, http::StatusCode};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use x402_service::logs::with_causes;
+use x402_schemas::api::directory::{self, MAX_KEY_USES};
+use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem};
 
 use crate::{
     gateway::Gateway,
@@ -19,6 +22,7 @@ use crate::{
         api_keys::{self, Holder},
         columns,
     },
+    principal::Service,
 };
 
 /// How often uses are written.
@@ -97,6 +101,25 @@ async fn record(ledger: &Ledger, uses: &HashMap<String, i64>) -> Result<(), Ledg
         api_keys::set_last_used(&mut change, key_id, *at).await?;
     }
     Ok(change.commit().await?)
+}
+
+/// `POST /internal/key-uses`: what providers' keys verifiers were asked with. Not part of the public API.
+pub(crate) async fn told(
+    State(gateway): State<Arc<Gateway>>,
+    _: Service,
+    StrictJson(told): StrictJson<directory::KeyUses>,
+) -> Result<StatusCode, Problem> {
+    if told.key_ids.len() > MAX_KEY_USES {
+        let most =
+            format!("keyIds has at most {MAX_KEY_USES} ids; tell of the others in another call");
+        return Err(Problem::invalid(most));
+    }
+    let mut conn = gateway.ledger.read().await?;
+    let now = clock::now();
+    for key_id in api_keys::providers_among(&mut conn, &told.key_ids).await? {
+        gateway.key_uses.note(&key_id, now);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl Gateway {

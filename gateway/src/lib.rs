@@ -73,6 +73,9 @@ mod pay;
 /// The index in; settled, reverted and reorganised payments out.
 mod settle;
 
+/// Which trace a payment goes on in when it settles.
+mod traces;
+
 /// Settled payments in; signed proofs out.
 mod proofs;
 

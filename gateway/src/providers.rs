@@ -1,6 +1,6 @@
-//! Providers: made, given a new key, revoked.
+//! Providers: made, registered otherwise, given a new key, revoked.
 //!
-//! A rotation or revocation answers once every verifier acts on it, so that it holds
+//! A change, rotation or revocation answers once every verifier acts on it, so that it holds
 //! when the caller reads the answer.
 
 use std::{collections::HashSet, sync::Arc};
@@ -11,12 +11,13 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use sqlx::SqliteConnection;
 use x402_schemas::{
     api::{
         ErrorBody,
         confirmations::{Confirmations, MAX_CONFIRMATIONS},
         keys::RotateKey,
-        owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Revoked},
+        owner::{CreateProvider, Payee, ProviderCreated, ProviderView, Registration, Revoked},
     },
     host::ProviderHost,
 };
@@ -77,26 +78,17 @@ pub(crate) async fn create(
         ));
     }
     providers::insert(&mut change, &member.workspace_id, &provider_id, name, now).await?;
-    for Payee(address) in request.payees {
-        let added =
-            providers::add_payee(&mut change, &member.workspace_id, &provider_id, address).await?;
-        if !added {
-            return Err(Problem::new(
-                StatusCode::CONFLICT,
-                "PAYEE_TAKEN",
-                format!("{address} belongs to another provider"),
-            ));
-        }
-    }
-    for host in &request.hosts {
-        if !hosts::add(&mut change, &provider_id, host).await? {
-            return Err(Problem::new(
-                StatusCode::CONFLICT,
-                "HOST_TAKEN",
-                format!("{host}, or some of what it means, belongs to another provider"),
-            ));
-        }
-    }
+    let registration = Registration {
+        payees: request.payees,
+        hosts: request.hosts,
+    };
+    register(
+        &mut change,
+        &member.workspace_id,
+        &provider_id,
+        &registration,
+    )
+    .await?;
     let (workspace_id, holder) = (&member.workspace_id, Holder::Provider(&provider_id));
     let kind = KeyKind::Provider;
     let key = keys::issue(&gateway, &mut change, workspace_id, holder, kind, now).await?;
@@ -137,6 +129,61 @@ pub(crate) async fn list(
         })
         .collect();
     Ok(Json(views))
+}
+
+/// Replaces a provider's payees and hosts. Answers when every verifier acts on it.
+#[utoipa::path(put, path = "/providers/{id}/registration", tag = "owner", params(("id" = String, Path)),
+    request_body = Registration,
+    responses(
+        (status = 200, body = Registration),
+        (status = 403, body = ErrorBody, description = "ROLE_REQUIRED: takes an admin"),
+        (status = 404, body = ErrorBody, description = "NOT_FOUND: no such provider, or it is revoked"),
+        (status = 409, body = ErrorBody, description = "PAYEE_TAKEN, HOST_TAKEN"),
+    ), security(("owner" = [])))]
+pub(crate) async fn set_registration(
+    State(gateway): State<Arc<Gateway>>,
+    member: Member<ManagingProviders>,
+    Path(id): Path<String>,
+    StrictJson(registration): StrictJson<Registration>,
+) -> Result<Json<Registration>, Problem> {
+    check_payees(&registration.payees)?;
+    check_hosts(&registration.hosts)?;
+    let mut change = gateway.ledger.write().await?;
+    let standing = providers::find(&mut change, &member.workspace_id, &id).await?;
+    if standing != Some(None) {
+        return Err(Problem::not_found("provider"));
+    }
+    providers::drop_payees(&mut change, &id).await?;
+    hosts::forget(&mut change, &id).await?;
+    register(&mut change, &member.workspace_id, &id, &registration).await?;
+    let seq = directory::advance(&mut change).await?;
+    change.commit().await.map_err(LedgerError::from)?;
+    gateway.publish_directory(seq);
+    gateway.until_followed(seq).await?;
+    Ok(Json(registration))
+}
+
+/// Gives a provider its payees and hosts, unless somebody has one of them.
+async fn register(
+    conn: &mut SqliteConnection,
+    workspace_id: &str,
+    provider_id: &str,
+    Registration { payees, hosts }: &Registration,
+) -> Result<(), Problem> {
+    let taken = |code, message| Err(Problem::new(StatusCode::CONFLICT, code, message));
+    for Payee(address) in payees {
+        if !providers::add_payee(conn, workspace_id, provider_id, *address).await? {
+            let message = format!("{address} belongs to another provider");
+            return taken("PAYEE_TAKEN", message);
+        }
+    }
+    for host in hosts {
+        if !hosts::add(conn, provider_id, host).await? {
+            let message = format!("{host}, or some of what it means, belongs to another provider");
+            return taken("HOST_TAKEN", message);
+        }
+    }
+    Ok(())
 }
 
 /// Sets how settled payments to a provider must be before they verify; a request to the verifier may

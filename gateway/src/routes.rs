@@ -12,12 +12,13 @@ use x402_service::{
     docs,
     requests::measure,
     serve::{Limits, with_limits},
+    trace,
 };
 
 use crate::{
-    agents, approvals, directory, dry_run, events::stream, gateway::Gateway, keys, limits, members,
-    openapi, pay, payments, principal, proofs, providers, quote, relay, sessions, treasury, verify,
-    webhooks, workspaces,
+    agents, approvals, directory, dry_run, events::stream, gateway::Gateway, key_uses, keys,
+    limits, members, openapi, pay, payments, principal, proofs, providers, quote, relay, sessions,
+    treasury, verify, webhooks, workspaces,
 };
 
 const LIMITS: Limits = Limits {
@@ -27,7 +28,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Every route, as metrics label it.
-pub(crate) const ALL: [&str; 50] = [
+pub(crate) const ALL: [&str; 52] = [
     "/quote",
     "/pay",
     "/payments",
@@ -67,6 +68,7 @@ pub(crate) const ALL: [&str; 50] = [
     "/providers",
     "/providers/{id}/rotate",
     "/providers/{id}/revoke",
+    "/providers/{id}/registration",
     "/providers/{id}/confirmations",
     "/treasury",
     "/treasury/relay",
@@ -74,6 +76,7 @@ pub(crate) const ALL: [&str; 50] = [
     "/.well-known/jwks.json",
     "/internal/directory",
     "/internal/proofs",
+    "/internal/key-uses",
     "/verify",
     "/verify/batch",
     "/openapi.json",
@@ -115,6 +118,10 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
         .route("/providers/{id}/rotate", post(providers::rotate))
         .route("/providers/{id}/revoke", post(providers::revoke))
         .route(
+            "/providers/{id}/registration",
+            put(providers::set_registration),
+        )
+        .route(
             "/providers/{id}/confirmations",
             put(providers::set_confirmations),
         )
@@ -124,6 +131,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
         .route("/.well-known/jwks.json", get(proofs::jwks))
         .route("/internal/directory", get(directory::follow))
         .route("/internal/proofs", get(proofs::issued))
+        .route("/internal/key-uses", post(key_uses::told))
         .merge(handed_on())
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
@@ -131,10 +139,11 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
     let identify = middleware::from_fn_with_state(Arc::clone(gateway), principal::identify);
     let admit = middleware::from_fn_with_state(Arc::clone(gateway), limits::admit);
     let measure = middleware::from_fn_with_state(gateway.metrics.requests.clone(), measure);
-    with_limits(routes, LIMITS)
+    let limited = with_limits(routes, LIMITS)
         .layer(admit)
         .layer(identify)
-        .layer(measure)
+        .layer(measure);
+    trace::traced(limited)
 }
 
 fn of_members() -> Router<Arc<Gateway>> {

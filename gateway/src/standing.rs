@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use x402_schemas::{invoice::Invoice, network::Network};
+use x402_service::trace;
 
 use crate::{
     ledger::{LedgerError, agents, held, workspaces},
@@ -26,8 +27,9 @@ pub(crate) struct Question<'a> {
     pub(crate) approved: bool,
 }
 
-/// Asks the policy whether an agent may pay. Within a change of the ledger the decision holds until
+/// Asks the policy whether an agent may pay, as a step of the trace. Within a change of the ledger the decision holds until
 /// that change commits; outside of one it is only information.
+#[tracing::instrument(name = "policy", skip_all)]
 pub(crate) async fn decide(
     conn: &mut SqliteConnection,
     pays_on: Network,
@@ -71,5 +73,9 @@ pub(crate) async fn decide(
         known,
         approved,
     };
-    Ok(policy::decide(&standing, &ask))
+    let decision = policy::decide(&standing, &ask);
+    if let Err(denied) = &decision {
+        trace::tell("code", denied.code.as_str());
+    }
+    Ok(decision)
 }

@@ -39,6 +39,7 @@ use crate::{
     sessions::Sessions,
     settle::{Follower, recover},
     spend::{Recorder, treasuries},
+    traces::Traces,
     verify::Verifier,
     webhooks::{self, address::Reach, deliver::Deliverer, send::Sender},
 };
@@ -346,6 +347,7 @@ async fn assemble(
         funds: funds::Funds::default(),
         lanes: crate::pay::lane::Lanes::default(),
         waiters: crate::pay::wait::Waiters::default(),
+        traces: Traces::default(),
         news: news::News::default(),
         streams: Streams::default(),
         webhooks: Sender::new(reach)?,

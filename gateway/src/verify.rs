@@ -12,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use thiserror::Error;
 use url::Url;
+use x402_schemas::api::trace_context;
 use x402_service::problem::Problem;
 
 use crate::gateway::Gateway;
@@ -91,7 +92,9 @@ pub(crate) async fn hand_on(
             request = request.header(name, value);
         }
     }
-    let answer = request.send().await?;
+    let mut carried = HeaderMap::new();
+    trace_context::write(&mut carried);
+    let answer = request.headers(carried).send().await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status();
     for name in TO_CALLER {

@@ -224,7 +224,7 @@ impl Stored {
             .bind(ancestor)
             .fetch_all()
             .await?;
-        // A server that died within an insert may have kept it on one side of the view only.
+        // A run that died may have written one of the two tables only.
         let unpublished = "SELECT ?fields FROM transfers_by_tx WHERE chain_id = ? AND block_number > ? AND version > ?";
         rows.extend(
             self.client

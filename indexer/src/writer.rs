@@ -11,7 +11,10 @@ use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowWrite, error::Error};
 use futures::future;
 use tokio::sync::watch;
-use x402_schemas::{index::CommitRow, network::Network};
+use x402_schemas::{
+    index::{CommitRow, TRANSFER_TABLES},
+    network::Network,
+};
 use x402_service::{admin::Readiness, clock};
 
 use crate::{batch::Batch, metrics::Metrics};
@@ -81,20 +84,8 @@ impl Writer {
 
     /// Writes and publishes a batch; returns when readers see it.
     pub async fn publish(&mut self, batch: &Batch) {
-        self.publish_by(batch, 1).await;
-    }
-
-    /// The same with the transfers in up to so many inserts side by side: sooner done, at the price of smaller parts.
-    pub async fn publish_by(&mut self, batch: &Batch, inserts: usize) {
         let timer = self.metrics.publish_duration_seconds.start_timer();
-        let sent: Vec<_> = batch.sent().collect();
-        let share = sent.len().div_ceil(inserts.max(1)).max(1);
-        let transfers = sent.chunks(share);
-        future::join(
-            future::join_all(transfers.map(|sent| self.store(sent, |sent| self.send(sent)))),
-            self.store(&batch.blocks, |rows| insert(&self.client, "blocks", rows)),
-        )
-        .await;
+        self.rows(batch).await;
         self.commit(&batch.commit).await;
         timer.observe_duration();
         self.seq = batch.commit.seq;
@@ -104,6 +95,17 @@ impl Writer {
         self.metrics.rows_total.inc_by(batch.commit.rows);
         self.metrics.retracted_total.inc_by(batch.commit.retracted);
         self.wake.send_replace(self.seq);
+    }
+
+    async fn rows(&self, batch: &Batch) {
+        let sent: Vec<_> = batch.sent().collect();
+        let transfers =
+            TRANSFER_TABLES.map(|table| self.store(&sent, move |sent| self.send(table, sent)));
+        future::join(
+            future::join_all(transfers),
+            self.store(&batch.blocks, |rows| insert(&self.client, "blocks", rows)),
+        )
+        .await;
     }
 
     async fn store<'a, R, F: Future<Output = Result<(), Error>>>(
@@ -129,14 +131,14 @@ impl Writer {
     }
 
     /// Inserts transfers.
-    async fn send(&self, transfers: &[Bytes]) -> Result<(), Error> {
+    async fn send(&self, table: &str, transfers: &[Bytes]) -> Result<(), Error> {
         timely(async {
             let mut insert = self
                 .client
                 .clone()
                 // Hashes do not shrink; packing them costs more than sending them.
                 .with_compression(Compression::None)
-                .insert_formatted_with("INSERT INTO transfers FORMAT Native");
+                .insert_formatted_with(format!("INSERT INTO {table} FORMAT Native"));
             for piece in transfers {
                 insert.send(piece.clone()).await?;
             }

@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use toml::Table;
+use x402_service::logs;
 
 use crate::{
     commands::{
@@ -47,6 +48,15 @@ struct Cli {
     /// What to log, as a tracing filter.
     #[arg(long, global = true, env = "X402_LOG")]
     log: Option<String>,
+    /// Where traces are sent: the URL of an OpenTelemetry collector that takes OTLP over HTTP. Other OTEL_ variables, such
+    /// as `OTEL_SERVICE_NAME`, `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_TRACES_SAMPLER`, say how.
+    #[arg(
+        long,
+        global = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL"
+    )]
+    otlp_endpoint: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -113,6 +123,22 @@ impl Command {
             "info"
         }
     }
+
+    /// Whose spans a trace shows, unless `OTEL_SERVICE_NAME` says otherwise.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no service is the command line, whichever command"
+    )]
+    const fn service(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "x402-demo",
+            Self::Node(_) => "x402-node",
+            Self::Indexer(_) => "x402-indexer",
+            Self::Gateway(_) => "x402-gateway",
+            Self::Verifier(_) => "x402-verifier",
+            _ => "x402",
+        }
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -128,10 +154,7 @@ pub fn run() -> ExitCode {
                 ExitCode::SUCCESS
             }
         }
-        Err(error) => {
-            note(describe(&error.into()));
-            ExitCode::from(EXIT_USAGE)
-        }
+        Err(error) => wrong_usage(error),
     }
 }
 
@@ -160,11 +183,6 @@ fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
     if let Command::LocalClickhouse(args) = cli.command {
         return failed(&embedded::serve(args).into());
     }
-    let filter = cli.log.as_deref().unwrap_or(cli.command.default_log());
-    if let Err(error) = x402_service::logs::init_to(filter, AboveBars::new) {
-        note(format!("--log: {error}"));
-        return ExitCode::from(EXIT_USAGE);
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -172,13 +190,20 @@ fn answer(cli: Cli, tree: &clap::Command) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(dispatch(cli.command, tree)) {
+    let filter = cli.log.as_deref().unwrap_or(cli.command.default_log());
+    let collector = cli.otlp_endpoint.as_deref();
+    let entered = runtime.enter();
+    let spans = match logs::init(filter, AboveBars::new, collector, cli.command.service()) {
+        Ok(spans) => spans,
+        Err(error) => return wrong_usage(error),
+    };
+    drop(entered);
+    let outcome = runtime.block_on(dispatch(cli.command, tree));
+    spans.end();
+    match outcome {
         Ok(code) => code,
         Err(error) => match error.downcast::<SettingsError>() {
-            Ok(error) => {
-                note(describe(&error.into()));
-                ExitCode::from(EXIT_USAGE)
-            }
+            Ok(error) => wrong_usage(error),
             Err(error) => failed(&error),
         },
     }
@@ -207,6 +232,11 @@ async fn dispatch(command: Command, tree: &clap::Command) -> anyhow::Result<Exit
         Command::Verify(args) => verify::run(args).await,
         Command::Child(_) | Command::LocalClickhouse(_) => Ok(ExitCode::FAILURE),
     }
+}
+
+fn wrong_usage(error: impl Into<anyhow::Error>) -> ExitCode {
+    note(describe(&error.into()));
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

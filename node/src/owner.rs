@@ -15,7 +15,7 @@ use x402_schemas::{
         members::{CreateMember, MemberCreated, MemberView, SessionCreated, SetRole},
         owner::{
             AgentCreated, AgentView, AttachTreasury, CreateAgent, CreateProvider, CreateWorkspace,
-            ProviderCreated, ProviderView, RelayTransaction, Revoked, SetBudget,
+            ProviderCreated, ProviderView, Registration, RelayTransaction, Revoked, SetBudget,
             SetWorkspacePolicy, TransactionRelayed, TreasuryView, WorkspaceCreated, WorkspaceView,
         },
         policy::{DryRun, DryRunReport, Rejection},
@@ -235,6 +235,16 @@ impl Owner {
     /// `GET /providers`.
     pub async fn providers(&self) -> anyhow::Result<Vec<ProviderView>> {
         self.get(&["providers"]).await
+    }
+
+    /// `PUT /providers/{id}/registration`.
+    pub async fn set_registration(
+        &self,
+        provider_id: &str,
+        registration: &Registration,
+    ) -> anyhow::Result<Registration> {
+        let path = ["providers", provider_id, "registration"];
+        self.send(Method::PUT, &path, Some(registration)).await
     }
 
     /// `POST /providers/{id}/rotate`.

@@ -49,3 +49,9 @@ pub mod lifecycle;
 
 /// Structured logs.
 pub mod logs;
+
+/// Spans, sent to a collector.
+pub mod spans;
+
+/// A request's place in a trace.
+pub mod trace;

@@ -54,8 +54,9 @@ impl Demo {
         })
         .await;
         let said = said();
-        let admin = after(&said, "  metrics     http://");
-        let clickhouse = after(&said, "  ClickHouse  ");
+        let (_, said) = said.split_once("\nRunning until").unwrap_or_default();
+        let admin = after(said, "  metrics     http://");
+        let clickhouse = after(said, "  ClickHouse  ");
         Self {
             admin: admin.trim_end_matches("/metrics").to_owned(),
             clickhouse: clickhouse.trim_end_matches("play").parse().unwrap(),

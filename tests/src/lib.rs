@@ -38,6 +38,9 @@ pub mod endpoint;
 /// Paid APIs and agents of both SDKs, for every pair of them.
 pub mod pairs;
 
+/// A collector of traces.
+pub mod collector;
+
 /// Payments in any number, without a chain, for the verifier.
 pub mod market;
 

@@ -70,13 +70,7 @@ impl Seller {
         script: &str,
         public_url: Option<&Url>,
     ) -> Self {
-        let mut environment = vec![
-            ("X402_VERIFIER_URL", world.verifier().to_string()),
-            ("X402_PROVIDER_KEY", world.provider_key.clone()),
-            ("X402_PAY_TO", world.pay_to.to_checksum(None)),
-            ("X402_NETWORK", "devnet".to_owned()),
-            ("X402_TOKEN", world.token.address.to_checksum(None)),
-        ];
+        let mut environment = selling(world);
         environment.extend(public_url.map(|url| ("PUBLIC_URL", url.to_string())));
         let log = world.folder.path().join(format!("{name}.log"));
         let server = packages()
@@ -91,6 +85,17 @@ impl Seller {
             _server: Some(server),
         }
     }
+}
+
+/// The settings of a paid API in TypeScript.
+pub fn selling(world: &World) -> Vec<(&'static str, String)> {
+    vec![
+        ("X402_VERIFIER_URL", world.verifier().to_string()),
+        ("X402_PROVIDER_KEY", world.provider_key.clone()),
+        ("X402_PAY_TO", world.pay_to.to_checksum(None)),
+        ("X402_NETWORK", "devnet".to_owned()),
+        ("X402_TOKEN", world.token.address.to_checksum(None)),
+    ]
 }
 
 /// What became of an operation of an agent.

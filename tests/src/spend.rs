@@ -66,9 +66,9 @@ async fn spent(ledger: &mut SqliteConnection) -> (u64, String) {
             .fetch_all(ledger)
             .await
             .unwrap();
-    let amounts = amounts.iter().map(|text| text.parse::<U256>().unwrap());
-    let (count, sum) = amounts.fold((0, U256::ZERO), |(count, sum), amount| {
-        (count + 1, sum + amount)
-    });
-    (count, sum.to_string())
+    let sum: U256 = amounts
+        .iter()
+        .map(|text| text.parse::<U256>().unwrap())
+        .sum();
+    (u64::try_from(amounts.len()).unwrap(), sum.to_string())
 }

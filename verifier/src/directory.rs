@@ -4,7 +4,14 @@
 //! reached the gateway for [`LEASE`] answers nobody: the gateway may by then take it that every
 //! revocation holds everywhere. Keeps nothing on disk.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use arc_swap::ArcSwapOption;
@@ -57,6 +64,8 @@ struct KnownKey {
     hash: B256,
     ends_at: Option<Timestamp>,
     provider: Arc<Provider>,
+    /// Since the gateway was last told.
+    used: AtomicBool,
 }
 
 /// A provider that may ask.
@@ -116,6 +125,7 @@ impl Known {
                     hash: key.hash,
                     ends_at: key.ends_at,
                     provider,
+                    used: AtomicBool::new(false),
                 };
                 by_key_id.insert(key.key_id, known_key);
             }
@@ -149,7 +159,28 @@ impl Known {
         let matches = key.matches(&self.pepper, hash);
         let known = known?;
         let lives = known.ends_at.is_none_or(|end| now() < end);
-        (matches && lives && key.kind() == KeyKind::Provider).then_some(&known.provider)
+        let is_valid = matches && lives && key.kind() == KeyKind::Provider;
+        // Written once and then only read, so that cores do not take the line from each other.
+        if is_valid && !known.used.load(Ordering::Relaxed) {
+            known.used.store(true, Ordering::Relaxed);
+        }
+        is_valid.then_some(&known.provider)
+    }
+
+    /// The ids of the keys that were used since they were last taken.
+    fn take_used(&self) -> Vec<String> {
+        let keys = self.by_key_id.iter();
+        keys.filter(|(_, key)| key.used.swap(false, Ordering::Relaxed))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Notes that these were used.
+    fn mark_used<'a>(&self, key_ids: impl IntoIterator<Item = &'a String>) {
+        let keys = key_ids.into_iter().filter_map(|id| self.by_key_id.get(id));
+        for key in keys {
+            key.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -189,12 +220,31 @@ impl DirectoryView {
         let known = unchanged.map_or_else(
             || {
                 let lanes = before.map(|known| known.lanes()).unwrap_or_default();
-                Arc::new(Known::of(directory, &lanes, self.terms))
+                let known = Known::of(directory, &lanes, self.terms);
+                if let Some(before) = before {
+                    known.mark_used(&before.take_used());
+                }
+                Arc::new(known)
             },
             Arc::clone,
         );
         self.held.store(Some(Arc::new(Held { known, asked_at })));
         changed
+    }
+
+    /// The ids of the keys that were used since they were last taken.
+    pub(crate) fn take_used(&self) -> Vec<String> {
+        let held = self.held.load();
+        held.as_ref()
+            .map(|held| held.known.take_used())
+            .unwrap_or_default()
+    }
+
+    /// Notes that these were used: the gateway could not be told.
+    pub(crate) fn mark_used(&self, key_ids: &[String]) {
+        if let Some(held) = self.held.load().as_ref() {
+            held.known.mark_used(key_ids);
+        }
     }
 
     fn seq(&self) -> u64 {

@@ -1,10 +1,10 @@
-//! Asking the gateway, with the services' shared token: one GET, one bounded JSON answer.
+//! Asking the gateway, with the services' shared token: one GET, one bounded JSON answer; and telling it something.
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use url::Url;
 
@@ -53,17 +53,7 @@ impl Gateway {
         url: Url,
         max_bytes: usize,
     ) -> Result<T, AskError> {
-        let mut response = self
-            .client
-            .get(url)
-            .bearer_auth(self.token.expose_secret())
-            .send()
-            .await?;
-        match response.status() {
-            StatusCode::OK => (),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(AskError::Unauthorized),
-            status => return Err(AskError::Status(status)),
-        }
+        let mut response = self.send(self.client.get(url)).await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len().saturating_add(chunk.len()) > max_bytes {
@@ -72,6 +62,21 @@ impl Gateway {
             body.extend_from_slice(&chunk);
         }
         Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// Tells what has no answer.
+    pub(crate) async fn tell(&self, url: Url, told: &impl Serialize) -> Result<(), AskError> {
+        self.send(self.client.post(url).json(told)).await.map(drop)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, AskError> {
+        let request = request.bearer_auth(self.token.expose_secret());
+        let response = request.send().await?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(AskError::Unauthorized),
+            status => Err(AskError::Status(status)),
+        }
     }
 }
 

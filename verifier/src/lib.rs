@@ -74,6 +74,9 @@ mod cache;
 /// Questions to the gateway.
 mod gateway;
 
+/// Used keys, to the gateway.
+mod key_uses;
+
 /// What is in the way, to readiness.
 mod obstacles;
 
@@ -98,6 +101,7 @@ use claims::Claims;
 use directory::{DirectoryView, Follower};
 use gateway::Gateway;
 use issued::{IssuedFollower, IssuedProofs};
+use key_uses::Teller;
 use limits::{InHand, Left, LimitError, Terms};
 use metrics::{Gauged, VerifierMetrics};
 use obstacles::Obstacles;
@@ -205,6 +209,11 @@ pub async fn start(
         &name,
         gateway.clone(),
     );
+    let teller = Teller {
+        view: Arc::clone(&verifier.directory),
+        gateway: gateway.clone(),
+        endpoint: gateway_url.endpoint(&["internal", "key-uses"]),
+    };
     let issued_follower = IssuedFollower {
         proofs: Arc::clone(&issued),
         gateway,
@@ -232,6 +241,7 @@ pub async fn start(
 
     let stop = || tasks.stop_token();
     tasks.spawn("verifier.directory", endless(follower.run(stop())));
+    tasks.spawn("verifier.key_uses", endless(teller.run(stop())));
     tasks.spawn("verifier.issued", endless(issued_follower.run(stop())));
     tasks.spawn("verifier.tail", endless(tail.run(stop())));
     let stopped = stop();

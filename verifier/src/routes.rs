@@ -25,6 +25,7 @@ use x402_service::{
     problem::Problem,
     requests::measure,
     serve::{Limits, with_limits},
+    trace,
 };
 
 use crate::{Verifier, batch, principal, revocations, verify};
@@ -67,7 +68,7 @@ pub(crate) fn router(verifier: Verifier) -> Router {
         body_bytes: VERIFY_BODY_BYTES,
         request: REQUEST_TIMEOUT,
     };
-    with_limits(routes, limits).layer(measure)
+    trace::traced(with_limits(routes, limits).layer(measure))
 }
 
 /// The gateway's public proof keys, as the directory has them.

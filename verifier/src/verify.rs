@@ -23,7 +23,7 @@ use x402_schemas::{
     },
     codes::Refusal,
 };
-use x402_service::{api_key::ApiKey, clock, json::StrictJson, problem::Problem};
+use x402_service::{api_key::ApiKey, clock, json::StrictJson, problem::Problem, trace};
 
 use crate::{
     Verifier,
@@ -107,7 +107,19 @@ pub(crate) async fn verify(
     {
         answer = wait_for(&verifier, &admitted.key, &request, answer, news, wait).await?;
     }
+    tell(&answer);
     Ok((left, Json(answer)))
+}
+
+/// Says in the trace what was answered.
+fn tell(answer: &VerifyResponse) {
+    match answer {
+        VerifyResponse::Verified(verified) => {
+            trace::tell("verdict", "VERIFIED");
+            trace::tell("payment_id", &verified.payment_id);
+        }
+        VerifyResponse::Refused(refused) => trace::tell("verdict", refused.error_code.as_str()),
+    }
 }
 
 /// Asks again with each commit of the index, until the answer is another or the time is up.

@@ -47,17 +47,6 @@ pub(crate) struct Around {
     pub(crate) simulation: Simulation,
 }
 
-/// What a treasury and its spender have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Holdings {
-    /// The treasury's MNEE.
-    pub(crate) balance: Amount,
-    /// What the spender may move of it.
-    pub(crate) allowance: Amount,
-    /// The spender's gas money.
-    pub(crate) gas_wei: Amount,
-}
-
 /// A question within a batch, with its name.
 pub(super) struct Asked<T> {
     call: &'static str,
@@ -131,42 +120,6 @@ impl Chain {
             fees: self.within_ceiling(&fees.answered().await?, at),
             simulation: simulated(gas.answered().await)?,
         })
-    }
-
-    /// What treasuries and their spenders have, at the latest block.
-    pub(crate) async fn holdings(
-        &self,
-        accounts: &[(Address, Address)],
-    ) -> Result<Vec<Holdings>, ChainError> {
-        if accounts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let block = BlockId::latest();
-        let mut batch = BatchRequest::new(self.provider.client());
-        let mut asked = Vec::with_capacity(accounts.len());
-        for &(treasury, spender) in accounts {
-            let balance = token::balanceOfCall { account: treasury };
-            let balance = self.view_in(&mut batch, &balance, block)?;
-            let allowance = token::allowanceCall {
-                owner: treasury,
-                spender,
-            };
-            let allowance = self.view_in(&mut batch, &allowance, block)?;
-            let gas: Asked<U256> = ask(&mut batch, "eth_getBalance", &(spender, block))?;
-            asked.push((balance, allowance, gas));
-        }
-        send(batch).await?;
-        let mut found = Vec::with_capacity(asked.len());
-        for (balance, allowance, gas) in asked {
-            let balance = read::<token::balanceOfCall>(balance).await?;
-            let allowance = read::<token::allowanceCall>(allowance).await?;
-            found.push(Holdings {
-                balance: Amount::from_base_units(balance),
-                allowance: Amount::from_base_units(allowance),
-                gas_wei: Amount::from_base_units(gas.answered().await?),
-            });
-        }
-        Ok(found)
     }
 
     pub(super) fn view_in<C: SolCall>(

@@ -151,7 +151,7 @@ impl Exporter {
                 } else {
                     courses.remove(&row.number)
                 };
-                Some(PaymentStateRow::new(row, course?))
+                Some(PaymentStateRow::new(row, &course?))
             })
             .collect();
         let token = self.token(cursor.told, last, &rows);

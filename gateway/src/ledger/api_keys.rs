@@ -189,6 +189,20 @@ pub(crate) async fn uses(
     )
 }
 
+/// Those of these keys that are providers', valid or not.
+pub(crate) async fn providers_among(
+    conn: &mut SqliteConnection,
+    key_ids: &[String],
+) -> Result<Vec<String>, LedgerError> {
+    let key_ids = serde_json::to_string(key_ids).map_err(|_| LedgerError::Unreadable("key id"))?;
+    Ok(sqlx::query_scalar(
+        "SELECT key_id FROM api_keys WHERE key_id IN (SELECT value FROM json_each(?)) AND provider_id IS NOT NULL",
+    )
+    .bind(key_ids)
+    .fetch_all(conn)
+    .await?)
+}
+
 /// Writes when a key was last used, unless a later use is written.
 pub(crate) async fn set_last_used(
     conn: &mut SqliteConnection,

@@ -95,6 +95,18 @@ pub(crate) async fn free(
     Ok(())
 }
 
+/// The same, and the provider never had them.
+pub(crate) async fn forget(
+    conn: &mut SqliteConnection,
+    provider_id: &str,
+) -> Result<(), LedgerError> {
+    sqlx::query("DELETE FROM hosts WHERE provider_id = ?")
+        .bind(provider_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 fn read((_, host, below, port): &Row) -> Result<ProviderHost, LedgerError> {
     let pattern = if *below {
         format!("*.{host}")

@@ -55,13 +55,28 @@ pub(crate) async fn add_payee(
     if taken {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO payees (provider_id, address, workspace_id) VALUES (?, ?, ?)")
+    sqlx::query(
+        "INSERT INTO payees (provider_id, address, workspace_id) VALUES (?, ?, ?) \
+         ON CONFLICT (provider_id, address) DO UPDATE SET active = 1",
+    )
+    .bind(provider_id)
+    .bind(address.as_slice())
+    .bind(workspace_id)
+    .execute(conn)
+    .await?;
+    Ok(true)
+}
+
+/// Frees a provider's addresses for others of the same workspace.
+pub(crate) async fn drop_payees(
+    conn: &mut SqliteConnection,
+    provider_id: &str,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE payees SET active = 0 WHERE provider_id = ?")
         .bind(provider_id)
-        .bind(address.as_slice())
-        .bind(workspace_id)
         .execute(conn)
         .await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Whether a provider that is not revoked is paid at an address.
@@ -119,11 +134,14 @@ pub(crate) async fn list(
     .bind(workspace_id)
     .fetch_all(&mut *conn)
     .await?;
-    let payees: Vec<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT provider_id, address FROM payees WHERE workspace_id = ?")
-            .bind(workspace_id)
-            .fetch_all(conn)
-            .await?;
+    // Of one that is revoked, all that it ever had.
+    let payees: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT provider_id, address FROM payees JOIN providers ON providers.id = provider_id \
+         WHERE payees.workspace_id = ? AND (active = 1 OR revoked_at IS NOT NULL) ORDER BY payees.rowid",
+    )
+    .bind(workspace_id)
+    .fetch_all(conn)
+    .await?;
     assemble(rows, payees)
 }
 
@@ -169,10 +187,7 @@ pub(crate) async fn revoke(
         .bind(id)
         .execute(&mut *conn)
         .await?;
-    sqlx::query("UPDATE payees SET active = 0 WHERE provider_id = ?")
-        .bind(id)
-        .execute(&mut *conn)
-        .await?;
+    drop_payees(conn, id).await?;
     hosts::free(conn, id).await
 }
 

@@ -24,14 +24,6 @@ pub(crate) struct Workspace {
     pub(crate) next_nonce: u64,
 }
 
-/// A workspace that can pay.
-#[derive(Clone, Debug)]
-pub(crate) struct Paying {
-    pub(crate) number: i64,
-    pub(crate) id: String,
-    pub(crate) treasury: Address,
-}
-
 #[derive(FromRow)]
 struct Row {
     number: i64,
@@ -88,30 +80,6 @@ pub(crate) async fn get(conn: &mut SqliteConnection, id: &str) -> Result<Workspa
     .fetch_optional(conn)
     .await?;
     row.map_or(Err(LedgerError::Unreadable("workspace")), Row::read)
-}
-
-/// Workspaces that have a treasury, those after a number.
-pub(crate) async fn paying(
-    conn: &mut SqliteConnection,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<Paying>, LedgerError> {
-    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT number, id, treasury FROM workspaces WHERE number > ? AND treasury IS NOT NULL ORDER BY number LIMIT ?",
-    )
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|(number, id, treasury)| {
-            Ok(Paying {
-                number,
-                id,
-                treasury: columns::address(&treasury)?,
-            })
-        })
-        .collect()
 }
 
 /// Whether there is any, so that a missing seed is noticed.

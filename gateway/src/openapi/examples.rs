@@ -139,6 +139,9 @@ fn request(path: &str) -> Option<Value> {
         "/providers" => json!({
             "name": "weather", "payees": ["0x70997970C51812dc3A010C7d01b50e0d17dc79C8"], "hosts": ["api.example.com"],
         }),
+        "/providers/{id}/registration" => json!({
+            "payees": ["0x70997970C51812dc3A010C7d01b50e0d17dc79C8"], "hosts": ["api.example.com", "*.example.com"],
+        }),
         "/providers/{id}/confirmations" => json!({ "minConfirmations": 3, "finalized": false }),
         "/webhooks" => {
             json!({ "url": "https://example.com/x402", "types": ["payment.settled", "payment.failed"] })

@@ -75,6 +75,7 @@ use crate::{
         providers::list,
         providers::rotate,
         providers::revoke,
+        providers::set_registration,
         providers::set_confirmations,
         treasury::attach,
         treasury::show,

@@ -38,12 +38,13 @@ use axum::{
 };
 use thiserror::Error;
 use tokio::time::Instant;
+use tracing::{Instrument, info_span};
 use x402_schemas::{
     api::agent::{PayFailed, PayPending, PayRequest, PaySettled},
     codes::{PaymentError, PaymentFailure},
     payment::PaymentStatus,
 };
-use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem};
+use x402_service::{clock, json::StrictJson, logs::with_causes, problem::Problem, trace};
 
 use crate::{
     gateway::Gateway,
@@ -123,8 +124,10 @@ pub(crate) async fn pay(
         .map_err(|_| PayError::Stopping)?;
     let (reserved, reservation) = tokio::sync::oneshot::channel();
     let driver = Arc::clone(&gateway);
-    gateway.sending.spawn(async move {
-        let reservation = reserve::reserve(&driver, &agent, &attempt, &request.quote_id).await;
+    let paying = async move {
+        let reservation = reserve::reserve(&driver, &agent, &attempt, &request.quote_id)
+            .instrument(info_span!("reserve"))
+            .await;
         let new = match &reservation {
             Ok(Reservation::New(payment)) => {
                 driver.metrics.stepped_to(payment.status);
@@ -138,9 +141,13 @@ pub(crate) async fn pay(
             drive(&driver, &payment).await;
         }
         drop(slot);
-    });
+    };
+    gateway
+        .sending
+        .spawn(trace::apart(paying, info_span!("pay")));
     match reservation.await.map_err(|_| PayError::Stopping)?? {
         Reservation::New(payment) | Reservation::Known(payment) => {
+            trace::tell("payment_id", &payment.id);
             let payment = gateway.await_end(payment, deadline).await?;
             Ok(answer::of_payment(&payment))
         }
@@ -154,26 +161,34 @@ pub(crate) async fn pay(
 /// Drives a payment that was reserved by somebody else than `/pay`.
 pub(crate) fn start(gateway: &Arc<Gateway>, payment: Payment) {
     let driver = Arc::clone(gateway);
-    gateway.sending.spawn(async move {
+    let paying = async move {
         let slots = Arc::clone(&driver.sending_slots);
         // Closed never; without a slot the payment stays reserved and is released by the recovery.
         let Ok(_slot) = slots.acquire_owned().await else {
             return;
         };
         drive(&driver, &payment).await;
-    });
+    };
+    gateway
+        .sending
+        .spawn(trace::apart(paying, info_span!("pay")));
 }
 
 /// Takes a reserved payment as far as the chain's hands, or releases it.
 async fn drive(gateway: &Gateway, payment: &Payment) {
+    trace::tell("payment_id", &payment.id);
+    gateway.traces.remember(&payment.id);
     let lane = gateway.lanes.of_workspace(&payment.workspace_id);
-    let failure = match preflight::observe(gateway, payment).await {
+    let observing = preflight::observe(gateway, payment);
+    let failure = match observing.instrument(info_span!("preflight")).await {
         Ok(observed) => {
             let turn = lane.lock().await;
-            match sign::sign(gateway, payment, &observed).await {
+            let signing = sign::sign(gateway, payment, &observed);
+            match signing.instrument(info_span!("sign")).await {
                 Ok(Some(raw)) => {
                     gateway.metrics.stepped_to(PaymentStatus::Signed);
-                    let sent = broadcast::send(gateway, &raw).await;
+                    let sending = broadcast::send(gateway, &raw);
+                    let sent = sending.instrument(info_span!("broadcast")).await;
                     drop(turn);
                     broadcast::record(gateway, &payment.id, sent).await;
                     return;
@@ -197,6 +212,7 @@ async fn drive(gateway: &Gateway, payment: &Payment) {
             "the chain could not be asked; nothing was sent, get a new quote and try again",
         ),
     };
+    trace::tell("code", failure.code.as_str());
     release(gateway, payment, &failure).await;
 }
 

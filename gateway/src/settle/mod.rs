@@ -21,6 +21,7 @@ use alloy::primitives::B256;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use x402_schemas::index::{Change, CommitRow, IndexError, IndexReader, Tip};
 use x402_service::{admin::Readiness, clock, logs::with_causes};
 
@@ -210,8 +211,14 @@ impl Follower {
         for (payment, step) in steps {
             let done = match step {
                 Step::Settle(place) => {
-                    let proof = self.proof(payment, *place)?;
-                    transitions::settle(&mut change, &payment.id, *place, &proof, now).await?
+                    let settling = async {
+                        let proof = self.proof(payment, *place)?;
+                        let moved =
+                            transitions::settle(&mut change, &payment.id, *place, &proof, now);
+                        Ok::<_, RoundError>(moved.await?)
+                    };
+                    let step = gateway.traces.settling(&payment.id);
+                    settling.instrument(step).await?
                 }
                 Step::Move(place) => {
                     let proof = self.proof(payment, *place)?;

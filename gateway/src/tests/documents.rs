@@ -9,6 +9,7 @@ async fn the_document_describes_every_public_route_and_code() {
     let undescribed = [
         "/internal/directory",
         "/internal/proofs",
+        "/internal/key-uses",
         "/verify",
         "/verify/batch",
         "/openapi.json",

@@ -182,6 +182,33 @@ async fn a_providers_keys_are_told_to_verifiers_with_their_ends() {
 }
 
 #[tokio::test]
+async fn a_providers_use_of_its_key_is_what_verifiers_tell_of_it() {
+    let house = House::new().await;
+    let owner = house.workspace("100").await;
+    let (_, provider) = house.provider(&owner, PAYEE).await;
+    let id = key_id(&text(&provider, "apiKey")).to_owned();
+    let agent = house.agent(&owner, policy("1", "1", "1")).await;
+    let last = async |id: &str| {
+        let keys = house.get("/keys", &owner.key).await;
+        let key = keys
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["keyId"] == id);
+        key.unwrap()["lastUsedAt"].clone()
+    };
+    assert_eq!(last(&id).await, Value::Null);
+    // Of an agent's key a verifier knows nothing, whatever it says.
+    let told = json!({ "keyIds": [id, key_id(&agent.key), "nobodys"] });
+    let tell = "/internal/key-uses";
+    assert_eq!(house.send("POST", tell, SERVICE, told).await.0, 204);
+    assert!(last(&id).await.is_string());
+    assert_eq!(last(key_id(&agent.key)).await, Value::Null);
+    let too_many = json!({ "keyIds": vec!["nobodys"; 1_001] });
+    assert_eq!(house.send("POST", tell, SERVICE, too_many).await.0, 400);
+}
+
+#[tokio::test]
 async fn a_use_is_shown_at_once_and_written_later() {
     let house = House::new().await;
     let owner = house.workspace("100").await;

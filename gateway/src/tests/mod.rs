@@ -62,6 +62,7 @@ use crate::{
     routes,
     seed::Seed,
     sessions::Sessions,
+    traces::Traces,
     webhooks::{SECRETS, address::Reach, send::Sender},
 };
 
@@ -127,6 +128,7 @@ impl House {
             funds: Funds::default(),
             lanes: Lanes::default(),
             waiters: Waiters::default(),
+            traces: Traces::default(),
             news: News::default(),
             streams: Streams::default(),
             webhooks: Sender::new(Reach::Public).unwrap(),

@@ -156,6 +156,59 @@ async fn a_host_belongs_to_one_provider_at_a_time_and_to_the_first_that_asks() {
 }
 
 #[tokio::test]
+async fn a_registration_is_replaced_as_a_whole() {
+    let house = House::new().await;
+    let (owner, other) = (house.workspace("100").await, house.workspace("1").await);
+    let agent = house.agent(&owner, careful()).await;
+    let (id, _) = seller(&house, &owner, &[HOST], &[PAYEE]).await;
+    let path = format!("/providers/{id}/registration");
+    let set = async |payees: &[&str], hosts: &[&str]| {
+        let body = json!({"payees": payees, "hosts": hosts});
+        house.send("PUT", &path, &owner.key, body).await
+    };
+    let elsewhere =
+        with(&json!({"payTo": SECOND_PAYEE, "providerUrl": "https://new.example.com/report"}));
+    let refused = Some("RECIPIENT_NOT_REGISTERED".to_owned());
+
+    assert_eq!(set(&[SECOND_PAYEE], &["new.example.com"]).await.0, 200);
+    assert_eq!(denial(&house, &agent, with(&json!({}))).await, refused);
+    assert_eq!(denial(&house, &agent, elsewhere.clone()).await, None);
+    let listed = async || house.get("/providers", &owner.key).await[0].clone();
+    let now = (json!([SECOND_PAYEE]), json!(["new.example.com"]));
+    assert_eq!(
+        (&listed().await["payees"], &listed().await["hosts"]),
+        (&now.0, &now.1)
+    );
+
+    // The host is free for anybody, the address for this workspace only.
+    seller(&house, &other, &[HOST], &[STRANGER]).await;
+    let body = json!({"name": "late", "payees": [PAYEE], "hosts": []});
+    let (status, _) = house.send("POST", "/providers", &other.key, body).await;
+    assert_eq!(status, 409);
+    for (payees, hosts, code) in [
+        (&[PAYEE][..], &[HOST][..], "HOST_TAKEN"),
+        (&[STRANGER], &[], "PAYEE_TAKEN"),
+        (&[], &[], "INVALID_REQUEST"),
+    ] {
+        let (_, answer) = set(payees, hosts).await;
+        assert_eq!(answer["error"], code);
+    }
+    assert_eq!(
+        listed().await["payees"],
+        now.0,
+        "what is refused changes nothing"
+    );
+    assert_eq!(denial(&house, &agent, elsewhere).await, None);
+
+    assert_eq!(
+        set(&[PAYEE, SECOND_PAYEE], &["other.example.com"]).await.0,
+        200
+    );
+    let back = with(&json!({"providerUrl": "https://other.example.com/report"}));
+    assert_eq!(denial(&house, &agent, back).await, None);
+}
+
+#[tokio::test]
 async fn what_is_altered_after_it_was_signed_is_refused() {
     let house = House::new().await;
     let owner = house.workspace("100").await;

@@ -4,7 +4,7 @@ use x402_service::api_key::{ApiKey, KeyKind};
 use super::*;
 
 /// Every route with the least role of a member that may ask it, and who else may.
-const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
+const WELCOME: [(&str, &str, Option<Role>, &[&str]); 51] = {
     use Role::{Admin, Member, Owner, Viewer};
     [
         ("POST", "/quote", None, &["agent"]),
@@ -49,6 +49,7 @@ const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
         ("GET", "/providers", Some(Viewer), &[]),
         ("POST", "/providers/{id}/rotate", Some(Admin), &[]),
         ("POST", "/providers/{id}/revoke", Some(Admin), &[]),
+        ("PUT", "/providers/{id}/registration", Some(Admin), &[]),
         ("PUT", "/providers/{id}/confirmations", Some(Admin), &[]),
         ("GET", "/treasury", Some(Viewer), &[]),
         ("POST", "/treasury", Some(Owner), &[]),
@@ -56,6 +57,7 @@ const WELCOME: [(&str, &str, Option<Role>, &[&str]); 50] = {
         ("POST", "/proof-keys/rotate", None, &["operator"]),
         ("GET", "/internal/directory", None, &["service"]),
         ("GET", "/internal/proofs", None, &["service"]),
+        ("POST", "/internal/key-uses", None, &["service"]),
         ("POST", "/members/me/rotate", Some(Viewer), &[]),
     ]
 };
@@ -151,7 +153,7 @@ async fn what_is_another_tenants_is_not_found() {
     let (one, two) = (house.workspace("100").await, house.workspace("100").await);
     let agent = house.agent(&one, policy("1", "1", "1")).await;
     let (_, provider) = house.provider(&one, PAYEE).await;
-    let provider_id = text(&provider, "providerId");
+    let provider = format!("/providers/{}", text(&provider, "providerId"));
     let (_, quote) = house.quote(&agent.key, "inv_1", "0.05").await;
     let pay = json!({"quoteId": text(&quote, "quoteId"), "waitMs": 0});
     house.send("POST", "/pay", &agent.key, pay.clone()).await;
@@ -183,19 +185,16 @@ async fn what_is_another_tenants_is_not_found() {
         ),
         ("POST", format!("/payments/{payment_id}/reject"), json!({})),
         ("POST", format!("/agents/{}/revoke", agent.id), Value::Null),
+        ("POST", format!("{provider}/rotate"), Value::Null),
+        ("POST", format!("{provider}/revoke"), Value::Null),
         (
-            "POST",
-            format!("/providers/{provider_id}/rotate"),
-            Value::Null,
-        ),
-        (
-            "POST",
-            format!("/providers/{provider_id}/revoke"),
-            Value::Null,
+            "PUT",
+            format!("{provider}/registration"),
+            json!({"payees": [PAYEE], "hosts": []}),
         ),
         (
             "PUT",
-            format!("/providers/{provider_id}/confirmations"),
+            format!("{provider}/confirmations"),
             json!({"finalized": true}),
         ),
         ("GET", format!("/payments/{payment_id}"), Value::Null),

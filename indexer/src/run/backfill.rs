@@ -19,9 +19,6 @@ use crate::{
 /// Rows from which on a batch is published: the larger a batch, the less ClickHouse has to merge.
 const BATCH_ROWS: usize = 250_000;
 
-/// Inserts of a batch after which there is nothing to do meanwhile: the other core would have none.
-const LAST_INSERTS: usize = 2;
-
 /// The time after which a batch is published however few rows it has.
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
@@ -104,14 +101,13 @@ impl Run {
         }
         let from = after.number.saturating_add(1);
         let batch = Batch::ranges(self.stamp(), from, &end, load.columns);
-        let inserts = if next.is_some() { 1 } else { LAST_INSERTS };
         let next = async {
             match next {
                 Some((lane, stop)) => Some(Load::from(lane, end, stop).await),
                 None => None,
             }
         };
-        let (next, ()) = future::join(next, self.writer.publish_by(&batch, inserts)).await;
+        let (next, ()) = future::join(next, self.writer.publish(&batch)).await;
         self.window.extend(end);
         self.window.finalize(self.finalized);
         (then, next)

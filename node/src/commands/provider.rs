@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use clap::Subcommand;
 use x402_schemas::{
     address,
-    api::owner::{CreateProvider, Payee},
+    api::owner::{CreateProvider, Payee, Registration},
     host::ProviderHost,
 };
 
@@ -28,6 +28,19 @@ pub(crate) enum ProviderCommand {
     },
     /// List the providers.
     List {
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Replace a provider's payees and hosts: what is left out is registered no more.
+    Register {
+        /// The provider's id.
+        provider_id: String,
+        /// An address that it is paid at. Repeat for more.
+        #[arg(long = "payee", required = true, value_parser = address::parse)]
+        payees: Vec<Address>,
+        /// A host that it sells from. Repeat for more.
+        #[arg(long = "host")]
+        hosts: Vec<ProviderHost>,
         #[command(flatten)]
         owner: OwnerArgs,
     },
@@ -65,6 +78,19 @@ pub(crate) async fn run(command: ProviderCommand) -> anyhow::Result<()> {
             say_json(&owner.connect()?.create_provider(&provider).await?)
         }
         ProviderCommand::List { owner } => say_json(&owner.connect()?.providers().await?),
+        ProviderCommand::Register {
+            provider_id,
+            payees,
+            hosts,
+            owner,
+        } => {
+            let registration = Registration {
+                payees: payees.into_iter().map(Payee).collect(),
+                hosts,
+            };
+            let owner = owner.connect()?;
+            say_json(&owner.set_registration(&provider_id, &registration).await?)
+        }
         ProviderCommand::Rotate {
             provider_id,
             grace,

@@ -28,10 +28,13 @@ pub const CHAIN_ID: u64 = 31_337;
 /// Longest that an orderly stop may take: it writes the state file, at about 250 MB a second.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
+/// States of past blocks that it keeps in files: for reorgs of any depth above finality, four times over.
+const STATES: u32 = 256;
+
 /// How the local chain runs.
 #[derive(Clone, Debug)]
 pub struct ChainOptions {
-    /// Folder of its log; made when missing.
+    /// Folder of its log and of past states; made when missing.
     pub folder: PathBuf,
     /// Its port; any free one when `None`.
     pub port: Option<u16>,
@@ -190,6 +193,11 @@ impl Service for Anvil<'_> {
             CHAIN_ID.to_string().into(),
             "--port".into(),
             port.to_string().into(),
+            // In the home folder they would outlive a node that is killed, and be gigabytes after some hours.
+            "--cache-path".into(),
+            self.options.folder.join("states").into(),
+            "--max-persisted-states".into(),
+            STATES.to_string().into(),
         ]);
         if let Some(seconds) = self.options.block_seconds {
             arguments.extend(["--block-time".into(), seconds.to_string().into()]);

@@ -1,7 +1,8 @@
 //! The local ClickHouse: the ordinary HTTP interface on a loopback port, tables in one folder.
 //!
 //! A `clickhouse` program runs as the server that it is; the embedded library runs inside our own binary. Both survive
-//! being killed with their tables intact. Its user is `default` with no password, so it listens on loopback only.
+//! being killed with their tables intact. Its user is `default` with no password, so it listens on loopback only; further
+//! users are read from `users.d` in its folder.
 
 use std::{
     ffi::OsString,
@@ -137,19 +138,18 @@ impl server::Service for Service<'_> {
     const READY_WITHIN: Duration = Duration::from_mins(1);
 
     fn program(&self, port: u16) -> io::Result<Program> {
+        fs::write(self.folder.join("users.xml"), USERS)?;
+        let configuration = self.folder.join("server.xml");
+        fs::write(&configuration, server_configuration(&self.folder, port))?;
         let (path, arguments) = match self.tool {
-            ClickHouseTool::Program(path) => {
-                let configuration = self.folder.join("server.xml");
-                fs::write(&configuration, server_configuration(&self.folder, port))?;
-                (
-                    path.clone(),
-                    vec![
-                        "server".into(),
-                        "--config-file".into(),
-                        configuration.into(),
-                    ],
-                )
-            }
+            ClickHouseTool::Program(path) => (
+                path.clone(),
+                vec![
+                    "server".into(),
+                    "--config-file".into(),
+                    configuration.into(),
+                ],
+            ),
             ClickHouseTool::Library(library) => (
                 self.exe.to_owned(),
                 embedded_arguments(library, &self.folder, port),
@@ -188,8 +188,21 @@ fn embedded_arguments(library: &Path, folder: &Path, port: u16) -> Vec<OsString>
         folder.join("data").into(),
         "--http-port".into(),
         port.to_string().into(),
+        "--config".into(),
+        folder.join("server.xml").into(),
     ]
 }
+
+/// The one user that is always there; the two sections without anything in them are what it refers to.
+const USERS: &str = "<clickhouse>
+  <users><default>
+    <password></password><networks><ip>127.0.0.1</ip></networks>
+    <profile>default</profile><quota>default</quota><access_management>1</access_management>
+  </default></users>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+</clickhouse>
+";
 
 /// The whole configuration of a server that speaks HTTP and nothing else, so that no fixed port is ever in the way.
 fn server_configuration(folder: &Path, port: u16) -> String {
@@ -203,12 +216,7 @@ fn server_configuration(folder: &Path, port: u16) -> String {
   <listen_host>127.0.0.1</listen_host>
   <http_port>{port}</http_port>
   <path>{folder}/data/</path>
-  <users><default>
-    <password></password><networks><ip>127.0.0.1</ip></networks>
-    <profile>default</profile><quota>default</quota><access_management>1</access_management>
-  </default></users>
-  <profiles><default/></profiles>
-  <quotas><default/></quotas>
+  <users_config>{folder}/users.xml</users_config>
 </clickhouse>
 "
     )

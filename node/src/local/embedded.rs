@@ -36,6 +36,9 @@ pub struct EmbeddedArgs {
     /// Loopback port of its HTTP interface.
     #[arg(long)]
     http_port: u16,
+    /// Its configuration, which names the file of its users.
+    #[arg(long)]
+    config: PathBuf,
 }
 
 /// Why the server is not running.
@@ -53,7 +56,7 @@ pub enum EmbeddedError {
     /// A path that C cannot take.
     #[error("the path contains a zero byte")]
     Path(#[from] NulError),
-    /// More arguments than C can count; there are five.
+    /// More arguments than C can count; there are six.
     #[error("too many arguments")]
     TooManyArguments,
     /// It stopped by itself and has written the reason to standard error.
@@ -74,17 +77,21 @@ pub fn serve(args: EmbeddedArgs) -> EmbeddedError {
     }
 }
 
+fn argument(flag: &[u8], path: PathBuf) -> Result<CString, NulError> {
+    CString::new([flag, &path.into_os_string().into_vec()].concat())
+}
+
 fn try_serve(args: EmbeddedArgs) -> Result<(), EmbeddedError> {
     let EmbeddedArgs {
         lib,
         path,
         http_port,
+        config,
     } = args;
-    let mut data = b"--path=".to_vec();
-    data.extend(path.into_os_string().into_vec());
     let owned = [
         CString::new("clickhouse")?,
-        CString::new(data)?,
+        argument(b"--path=", path)?,
+        argument(b"--config-file=", config)?,
         CString::new(format!("--http_port={http_port}"))?,
         CString::new("--listen_host=127.0.0.1")?,
         CString::new(format!("--query={SERVE}"))?,

@@ -66,6 +66,18 @@ pub struct DirectoryKey {
     pub ends_at: Option<Timestamp>,
 }
 
+/// The most keys that one call tells of.
+pub const MAX_KEY_USES: usize = 1_000;
+
+/// The body of `POST /internal/key-uses`, with the services' shared token: providers use their keys at verifiers, which tell
+/// the gateway of it every few seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyUses {
+    /// Ids of the keys that were used since the call before, at most [`MAX_KEY_USES`].
+    pub key_ids: Vec<String>,
+}
+
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Directory")

@@ -29,7 +29,7 @@ pub struct KeyView {
     /// When it was made.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
-    /// When it was last used at the gateway. A provider's key is used at the verifier, which does not count.
+    /// When it was last used: of a provider's key, which is used at the verifier, within some ten seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_used_at: Option<Timestamp>,

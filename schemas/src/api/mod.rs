@@ -41,6 +41,9 @@ pub mod revocations;
 /// Where a service may be reached with a key.
 pub mod base_url;
 
+/// Which trace a request belongs to.
+pub mod trace_context;
+
 /// The body of every answer that is neither a result nor a refusal with a body of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -164,6 +164,19 @@ pub struct CreateProvider {
     pub hosts: Vec<ProviderHost>,
 }
 
+/// `PUT /providers/{id}/registration`: everything that a provider is registered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registration {
+    /// The addresses that it is paid at, 1 to 20. What was paid at one that is left out verifies no more.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub payees: Vec<Payee>,
+    /// The hosts that it sells from, at most 20. One that is left out is free for others.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["api.example.com"])))]
+    pub hosts: Vec<ProviderHost>,
+}
+
 /// An address that a provider is paid at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -12,7 +12,7 @@ macro_rules! sql {
     };
 }
 
-const MIGRATIONS: [(u32, &str); 31] = [
+const MIGRATIONS: [(u32, &str); 32] = [
     (1, sql!("0001_transfers")),
     (2, sql!("0002_transfers_by_tx")),
     (3, sql!("0003_transfers_by_tx_mv")),
@@ -43,7 +43,8 @@ const MIGRATIONS: [(u32, &str); 31] = [
     (28, sql!("0028_accounts")),
     (29, sql!("0029_treasury_states")),
     (30, sql!("0030_ledger_sums")),
-    (31, sql!("0031_reconciliation")),
+    (31, sql!("0031_no_view")),
+    (32, sql!("0032_reconciliation")),
 ];
 
 #[derive(Debug, Row, Serialize, Deserialize)]

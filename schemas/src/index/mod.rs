@@ -18,4 +18,4 @@ pub mod reader;
 pub use migrations::migrate;
 pub use payment_events::{PaymentEventRow, uint256};
 pub use reader::{Change, IndexError, IndexReader, Tip};
-pub use rows::{BlockRow, CommitRow, TransferRow};
+pub use rows::{BlockRow, CommitRow, TRANSFER_TABLES, TransferRow};

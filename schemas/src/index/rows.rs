@@ -10,6 +10,10 @@ use crate::{
     transfer::{Transfer, TransferId, TransferKind},
 };
 
+/// The tables of transfers: the same rows in the order of blocks and in the order of transactions. The indexer writes both
+/// side by side; a view from one to the other would make a live block wait for one insert after the other.
+pub const TRANSFER_TABLES: [&str; 2] = ["transfers", "transfers_by_tx"];
+
 /// A row of `transfers` and `transfers_by_tx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Row, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "columns are described in the migration")]

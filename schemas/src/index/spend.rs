@@ -87,7 +87,7 @@ impl Course {
 
 impl PaymentStateRow {
     /// Where an event left the payment, or the quote that was denied.
-    pub fn new(event: &PaymentEventRow, course: Course) -> Self {
+    pub fn new(event: &PaymentEventRow, course: &Course) -> Self {
         let event = event.clone();
         Self {
             chain_id: event.chain_id,

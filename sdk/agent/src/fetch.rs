@@ -12,6 +12,7 @@ use x402_schemas::{
     api::{
         agent::{PaymentView, QuoteAllowed, QuoteRequest},
         base_url::BaseUrl,
+        trace_context,
     },
     invoice::{Invoice, Resource, header},
     network::Network,
@@ -27,6 +28,7 @@ use crate::{
     redeem::redeem,
     settle::Settling,
     step::{Observer, Step},
+    trace::Place,
 };
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -82,6 +84,10 @@ impl AgentClient {
 
     /// Sends the request; pays and sends it again when it is answered 402. Pays at most once.
     pub async fn fetch(&self, request: Request) -> Result<Fetched, FetchError> {
+        Place::of(&request).run(self.buy(request)).await
+    }
+
+    async fn buy(&self, request: Request) -> Result<Fetched, FetchError> {
         let again = replayable(&request)?;
         if request.headers().contains_key(header::PROOF) {
             return Err(FetchError::CarriesProof);
@@ -113,6 +119,12 @@ impl AgentClient {
 
     /// Goes on with a payment that was pending: waits for its proof, then sends the request with it.
     pub async fn resume(&self, payment_id: &str, request: Request) -> Result<Fetched, FetchError> {
+        Place::of(&request)
+            .run(self.go_on(payment_id, request))
+            .await
+    }
+
+    async fn go_on(&self, payment_id: &str, request: Request) -> Result<Fetched, FetchError> {
         replayable(&request)?;
         let lookup = self.payment(payment_id).await;
         let view = lookup.map_err(|source| FetchError::Lookup {
@@ -141,7 +153,9 @@ impl AgentClient {
         paid: PaidWith,
         request: Request,
     ) -> Result<Fetched, FetchError> {
-        self.redeem(paid, request, self.deadline_from_now()).await
+        let redeeming = Place::of(&request);
+        let deadline = self.deadline_from_now();
+        redeeming.run(self.redeem(paid, request, deadline)).await
     }
 
     /// Asks the gateway whether the invoice may be paid. Asks again, up to three times, when the
@@ -160,7 +174,8 @@ impl AgentClient {
         self.gateway.payment(payment_id).await
     }
 
-    async fn ask(&self, request: Request) -> Result<Response, FetchError> {
+    async fn ask(&self, mut request: Request) -> Result<Response, FetchError> {
+        trace_context::write(request.headers_mut());
         let (method, url) = (request.method().clone(), request.url().clone());
         let asked = Instant::now();
         let response = self.http.execute(request).await;

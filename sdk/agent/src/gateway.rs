@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client, Method, RequestBuilder, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use x402_schemas::api::{
         QuoteRequest,
     },
     base_url::BaseUrl,
+    trace_context,
 };
 
 use crate::{
@@ -41,6 +42,12 @@ const MAX_TRIES: u32 = 3;
 /// The pause before the second try; each further one is four times as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// How often a question is put to a gateway that says when to come back.
+const MAX_TURNS: u32 = 3;
+
+/// The longest that is waited for a turn. A gateway that asks for more is not asked again.
+const MAX_TURN: Duration = Duration::from_secs(15);
+
 /// How a payment stands after `POST /pay`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayOutcome {
@@ -61,6 +68,8 @@ pub(crate) struct Gateway {
 struct Answer {
     status: StatusCode,
     body: Vec<u8>,
+    /// When the gateway listens again, if it did not this time.
+    turn: Option<Duration>,
 }
 
 /// The code and words of any refusal, under each name that a code goes by.
@@ -160,10 +169,13 @@ impl Gateway {
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        trace_context::write(&mut headers);
         self.http
             .request(method, self.base.endpoint(path))
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .headers(headers)
             .timeout(EXCHANGE_TIME)
     }
 
@@ -180,21 +192,44 @@ impl Gateway {
         self.ask_once(ask()).await
     }
 
-    async fn ask_once(&self, ask: RequestBuilder) -> Result<Answer, GatewayError> {
+    /// Waits for a turn where the gateway has heard too much: it has decided nothing then, so that is no second question.
+    async fn ask_once(&self, mut ask: RequestBuilder) -> Result<Answer, GatewayError> {
+        for _ in 1..MAX_TURNS {
+            let again = ask.try_clone();
+            let answer = Self::exchange(ask).await?;
+            let (Some(turn), Some(again)) = (answer.turn, again) else {
+                return Ok(answer);
+            };
+            tokio::time::sleep(turn).await;
+            ask = again;
+        }
+        Self::exchange(ask).await
+    }
+
+    async fn exchange(ask: RequestBuilder) -> Result<Answer, GatewayError> {
         let unreachable = |error: reqwest::Error| GatewayError::Unreachable(error.without_url());
         let response = ask.send().await.map_err(unreachable)?;
         let status = response.status();
+        let turn = turn(status, response.headers());
         let body = match body::whole(response, MAX_ANSWER_BYTES).await {
             Ok(body) => body,
             Err(Partial::TooLarge) => return Err(GatewayError::TooLarge),
             Err(Partial::Broken(error)) => return Err(unreachable(error)),
         };
-        let answer = Answer { status, body };
+        let answer = Answer { status, body, turn };
         if status.is_server_error() && !answer.is_verdict() {
             return Err(GatewayError::Trouble(status));
         }
         Ok(answer)
     }
+}
+
+fn turn(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if status != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|turn| *turn <= MAX_TURN)
 }
 
 impl Answer {

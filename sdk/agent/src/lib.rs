@@ -25,6 +25,9 @@ mod settle;
 /// In: a paid invoice and the request. Out: what was bought.
 mod redeem;
 
+/// A purchase's place in the caller's trace.
+mod trace;
+
 /// What a caller may watch while a request is fetched.
 pub mod step;
 

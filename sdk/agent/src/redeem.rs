@@ -11,7 +11,10 @@ use reqwest::{
 };
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
-use x402_schemas::invoice::{Resource, header};
+use x402_schemas::{
+    api::trace_context,
+    invoice::{Resource, header},
+};
 
 use crate::{
     body,
@@ -48,7 +51,8 @@ pub(crate) async fn redeem(
 ) -> Result<(Response, PaidWith), FetchError> {
     let request = with_proof(&paid, request)?;
     loop {
-        let again = request.try_clone().ok_or(FetchError::NotReplayable)?;
+        let mut again = request.try_clone().ok_or(FetchError::NotReplayable)?;
+        trace_context::write(again.headers_mut());
         let asked = Instant::now();
         let response = match http.execute(again).await {
             Ok(response) => response,

@@ -5,6 +5,7 @@
 
 use aws_lc_rs::rand;
 use http::{HeaderMap, HeaderValue, Method};
+use opentelemetry::context::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 use x402_schemas::{
@@ -150,7 +151,8 @@ impl Inner {
             slot,
         };
         let hook = offline.config().hook.clone();
-        tokio::spawn(unconfirmed.settle(self.verifier.clone(), hook));
+        let settling = unconfirmed.settle(self.verifier.clone(), hook);
+        tokio::spawn(settling.with_current_context());
     }
 
     /// What this request costs, or nothing when it cannot be named.

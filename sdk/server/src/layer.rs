@@ -15,8 +15,9 @@ use http::{
     HeaderValue, Request, Response,
     header::{CACHE_CONTROL, Entry},
 };
+use opentelemetry::{context::FutureExt, trace::TraceContextExt};
 use tower::{Layer, Service};
-use x402_schemas::invoice::header;
+use x402_schemas::{api::trace_context, invoice::header};
 
 use crate::{
     admission::{Ask, Offer, Presented},
@@ -82,8 +83,16 @@ where
             path: request.uri().path().to_owned(),
             proof: Presented::read(request.headers()),
         };
+        // The API's own span, where it makes one.
+        let mut trace = opentelemetry::Context::current();
+        if !trace.has_active_span()
+            && let Some(callers) = trace_context::read(request.headers())
+        {
+            trace = callers;
+        }
         Box::pin(async move {
-            let admitted = api.admit(&offer, ask, clock::unix_now()).await;
+            let admitting = api.admit(&offer, ask, clock::unix_now());
+            let admitted = admitting.with_context(trace).await;
             let (payment, mut attempt) = match admitted {
                 Ok(admitted) => admitted,
                 Err(turned_away) => return Ok(turned_away.into_response()),

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Client, RequestBuilder, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
     redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use x402_schemas::{
     api::{
         base_url::BaseUrl,
         provider::{VerifyRequest, VerifyResponse},
+        trace_context,
     },
     proof::ProofKeys,
 };
@@ -121,12 +122,12 @@ impl Verifier {
     }
 
     async fn ask(&self, question: &VerifyRequest) -> Result<VerifyResponse, VerifierError> {
-        let request = self
-            .http
-            .post(self.endpoint.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .json(question);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        trace_context::write(&mut headers);
+        let request = self.http.post(self.endpoint.clone());
+        let request = request.headers(headers).json(question);
         let body = read(request, MAX_ANSWER_BYTES).await?;
         serde_json::from_slice(&body).map_err(VerifierError::Unreadable)
     }

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use clickhouse::Client;
+use x402_schemas::index::TRANSFER_TABLES;
 use x402_tests::shared::Shared;
 
 use crate::{
@@ -73,8 +74,8 @@ async fn step(shared: &Shared, client: &Client, mock: &Mock, until: u64) {
 async fn fill(client: &Client, offset: u64) {
     let hash = |what: &str| format!("concat(sipHash128({what}), sipHash128({what}, 1))");
     let account = |number: u64| format!("toFixedString(sipHash128(number % {number}), 20)");
-    let query = format!(
-        "INSERT INTO transfers SELECT 31337, 1000000000 + intDiv(number, 500), number % 500, {block_hash}, \
+    let select = format!(
+        "SELECT 31337, 1000000000 + intDiv(number, 500), number % 500, {block_hash}, \
          1700000000, {tx_hash}, intDiv(number % 500, 5), unhex('8ccedbae4916b79da7f3f612efb2eb93a2bfd6cf'), \
          {sender}, {recipient}, toUInt256(cityHash64(number)) * 1000, '', 'payment', 1, 0 \
          FROM numbers({offset}, {ROWS_AT_ONCE})",
@@ -83,5 +84,8 @@ async fn fill(client: &Client, offset: u64) {
         sender = account(4_999),
         recipient = account(5_003),
     );
-    client.query(&query).execute().await.unwrap();
+    for table in TRANSFER_TABLES {
+        let query = format!("INSERT INTO {table} {select}");
+        client.query(&query).execute().await.unwrap();
+    }
 }

@@ -121,7 +121,7 @@ impl Fresh {
             "cache_misses_total",
             "index_queries_total{outcome=\"ok\"}",
             "claims_total{outcome=\"granted\"}",
-            "claim_commit_seconds_count",
+            "claim_commit_duration_seconds_count",
         ] {
             let value = self.verifier.metric(&format!("x402_verifier_{name}")).await;
             told.push(format!("{name} {value}"));

@@ -12,7 +12,7 @@ use alloy::primitives::B256;
 use axum::{
     Json, Router,
     extract::{Query, State},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Value, json};
 use x402_schemas::{
@@ -61,6 +61,7 @@ impl Gateway {
         let routes = Router::new()
             .route("/internal/directory", get(answer_directory))
             .route("/internal/proofs", get(answer_proofs))
+            .route("/internal/key-uses", post(|| async {}))
             .with_state(Arc::clone(&served));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -13,7 +13,7 @@ use clickhouse::Client;
 use tokio::sync::Mutex;
 use x402::local::clickhouse::ClickHouse;
 use x402_schemas::{
-    index::{CommitRow, TransferRow, migrate},
+    index::{CommitRow, TRANSFER_TABLES, TransferRow, migrate},
     network::Network,
     transfer::Transfer,
 };
@@ -78,16 +78,14 @@ impl Index {
     async fn write(&self, transfers: &[Transfer], retracted: bool) {
         let _writing = self.writing.lock().await;
         let seq = self.seq.load(Ordering::Relaxed) + 1;
-        let mut insert = self
-            .client
-            .insert::<TransferRow>("transfers")
-            .await
-            .unwrap();
-        for transfer in transfers {
-            let row = TransferRow::new(transfer, transfer.id.log_index, seq, retracted);
-            insert.write(&row).await.unwrap();
+        for table in TRANSFER_TABLES {
+            let mut insert = self.client.insert::<TransferRow>(table).await.unwrap();
+            for transfer in transfers {
+                let row = TransferRow::new(transfer, transfer.id.log_index, seq, retracted);
+                insert.write(&row).await.unwrap();
+            }
+            insert.end().await.unwrap();
         }
-        insert.end().await.unwrap();
         let numbers = transfers.iter().map(|transfer| transfer.block_number);
         let (first, last) = (numbers.clone().min().unwrap(), numbers.max().unwrap());
         let rows = u64::try_from(transfers.len()).unwrap();
@@ -103,13 +101,16 @@ impl Index {
         let first = self.tip() + 1;
         for offset in (0..rows).step_by(usize::try_from(ROWS_AT_ONCE).unwrap()) {
             let count = ROWS_AT_ONCE.min(rows - offset);
-            let query = format!(
-                "INSERT INTO transfers SELECT 31337, {first} + intDiv(number, 100), number % 100, SHA256(concat('b', toString(intDiv(number, 100)))), \
+            let select = format!(
+                "SELECT 31337, {first} + intDiv(number, 100), number % 100, SHA256(concat('b', toString(intDiv(number, 100)))), \
                  now() - 3600, SHA256(toString(number)), number % 100, unhex('8ccedbae4916b79da7f3f612efb2eb93a2bfd6cf'), \
                  substring(SHA256(toString(cityHash64(number) % 5000)), 1, 20), substring(SHA256(toString(cityHash64(number) % 4999)), 1, 20), \
                  toUInt256(cityHash64(number)) * 1000, SHA256(concat('m', toString(number))), 'payment', {seq}, 0 FROM numbers({offset}, {count})"
             );
-            self.client.query(&query).execute().await.unwrap();
+            for table in TRANSFER_TABLES {
+                let query = format!("INSERT INTO {table} {select}");
+                self.client.query(&query).execute().await.unwrap();
+            }
         }
         self.commit(first, first + rows / 100, rows, 0).await;
     }

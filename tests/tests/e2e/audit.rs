@@ -2,7 +2,10 @@
 
 use alloy::primitives::{Address, B256};
 use x402_indexer::audit;
-use x402_schemas::{index::TransferRow, transfer::Transfer};
+use x402_schemas::{
+    index::{TRANSFER_TABLES, TransferRow},
+    transfer::Transfer,
+};
 use x402_tests::{
     shared::run,
     world::{World, amount},
@@ -14,16 +17,18 @@ use crate::{
 };
 
 /// Writes rows past the indexer, as no honest program would.
-async fn write_rows(world: &World, table: &str, rows: &[TransferRow]) {
-    let mut insert = world
-        .clickhouse()
-        .insert::<TransferRow>(table)
-        .await
-        .unwrap();
-    for row in rows {
-        insert.write(row).await.unwrap();
+async fn write_rows(world: &World, rows: &[TransferRow]) {
+    for table in TRANSFER_TABLES {
+        let mut insert = world
+            .clickhouse()
+            .insert::<TransferRow>(table)
+            .await
+            .unwrap();
+        for row in rows {
+            insert.write(row).await.unwrap();
+        }
+        insert.end().await.unwrap();
     }
-    insert.end().await.unwrap();
 }
 
 /// Removes the rows of a block from one table, without a trace.
@@ -74,9 +79,9 @@ async fn spoil(world: &World, transfers: &[Transfer]) {
     altered.to = Address::repeat_byte(0x66);
     altered.amount = amount("1000000");
     let rows = [invented, altered].map(|transfer| TransferRow::new(&transfer, 0, seq, false));
-    write_rows(world, "transfers", &rows).await;
+    write_rows(world, &rows).await;
     let removed = TransferRow::new(&transfers[2], 0, seq, true);
-    write_rows(world, "transfers", &[removed]).await;
+    write_rows(world, &[removed]).await;
     delete_rows(world, "transfers", transfers[3].block_number).await;
     delete_rows(world, "transfers_by_tx", transfers[4].block_number).await;
 }
@@ -178,7 +183,7 @@ fn a_repair_that_died_between_rows_and_commit_is_finished_by_the_next() {
         let seq = world.index().tip().await.unwrap().unwrap().seq;
         // Tombstones of a repair that never committed: unseen, until a later commit would show them.
         let rows = [0, 1].map(|at| TransferRow::new(&transfers[at], 0, seq + 3, true));
-        write_rows(&world, "transfers", &rows).await;
+        write_rows(&world, &rows).await;
         let clean = x402_indexer::audit(&config(&world), 0, u64::MAX)
             .await
             .unwrap();

@@ -56,8 +56,16 @@ pub(crate) async fn start(world: &World) -> Process {
 
 /// The same, to die at a point such as `signed=return`.
 pub(crate) async fn start_to_die(world: &World, points: &str) -> Process {
+    start_with(world, |command| {
+        command.env("FAILPOINTS", points);
+    })
+    .await
+}
+
+/// The same, with a change of its command.
+pub(crate) async fn start_with(world: &World, change: impl FnOnce(&mut Command)) -> Process {
     let mut command = world.node_command(EXE);
-    command.env("FAILPOINTS", points);
+    change(&mut command);
     let process = Process(command.stdout(Stdio::null()).spawn().unwrap());
     let ready = format!("http://{}/readyz", world.stack.admin);
     eventually("the node is ready", async || {

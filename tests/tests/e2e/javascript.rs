@@ -5,7 +5,7 @@ use std::{path::Path, process::Stdio};
 use reqwest::Url;
 use tokio::process::Command;
 use x402_tests::{
-    pairs::{PRICE, Seller, packages},
+    pairs::{PRICE, Seller, packages, selling},
     shared::run,
     world::{World, amount},
 };
@@ -66,6 +66,24 @@ fn what_npm_would_publish_installs_and_imports_in_a_clean_folder() {
         packed.arg("testing/packed.mjs").arg(folder.path());
         let said = succeed(packed).await;
         assert!(said.contains("ESM, CJS and types"), "{said}");
+    });
+}
+
+#[test]
+fn deno_bun_and_workers_sell_and_deno_and_bun_buy() {
+    run(async {
+        let world = World::new(EXE).await;
+        let mut runtimes = Command::new("node");
+        runtimes
+            .arg("runtimes/run.mjs")
+            .envs(selling(&world))
+            .env("X402_GATEWAY_URL", world.gateway().as_str())
+            .env("X402_AGENT_KEY", &world.agent_key);
+        let said = succeed(runtimes).await;
+        let paid = format!(r#""paid":"{PRICE}""#);
+        let purchases = said.lines().filter(|line| line.contains(&paid)).count();
+        assert_eq!(purchases, 6, "{said}");
+        world.stop().await;
     });
 }
 

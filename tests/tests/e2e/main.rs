@@ -69,6 +69,9 @@ mod volume;
 /// The commands, as a person types them.
 mod commands;
 
+/// Traces of purchases, as a collector gets them.
+mod traces;
+
 /// Answers against the OpenAPI documents.
 mod openapi;
 

@@ -2,12 +2,13 @@
 
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use x402_schemas::api::members::Role;
+use x402_service::api_key::ApiKey;
 use x402_tests::{
     raw,
     shared::run,
-    world::{World, secret},
+    world::{World, eventually, secret},
 };
 
 use crate::EXE;
@@ -80,6 +81,23 @@ fn when_a_key_was_last_used_outlives_a_restart() {
         let members = world.owner.members().await.unwrap();
         let member = members.iter().find(|one| one.member_id == me.member_id);
         assert_eq!(member.unwrap().last_used_at, Some(used));
+        world.stop().await;
+    });
+}
+
+#[test]
+fn when_a_provider_last_used_its_key_is_known_though_the_verifier_was_asked() {
+    run(async {
+        let world = World::new(EXE).await;
+        let key: ApiKey = world.provider_key.parse().unwrap();
+        let last = async || {
+            let keys = world.owner.keys().await.unwrap();
+            let its = keys.iter().find(|one| one.key_id == key.key_id());
+            its.unwrap().last_used_at
+        };
+        assert_eq!(last().await, None);
+        world.verify("no proof", "inv_1", json!({})).await;
+        eventually("the use is known", async || last().await.is_some()).await;
         world.stop().await;
     });
 }

@@ -10,6 +10,9 @@ use x402_tests::{
 
 use crate::{EXE, crashes};
 
+/// The user who only reads.
+mod reader;
+
 /// The queries of `schemas/queries`.
 mod queries;
 

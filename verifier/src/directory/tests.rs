@@ -71,6 +71,29 @@ fn a_revocation_holds_as_soon_as_it_arrives() {
 }
 
 #[test]
+fn a_use_is_taken_once_and_outlives_a_change_of_the_directory() {
+    let view = DirectoryView::new(TERMS);
+    let now = Instant::now();
+    let (entry, key) = provider("prov_1", &[]);
+    let (other, _) = provider("prov_2", &[]);
+    let entries = vec![entry, other];
+    view.accept(directory(1, &signer(1), entries.clone()), now);
+    assert!(view.take_used().is_empty());
+    let asked = || {
+        view.current(now)
+            .unwrap()
+            .provider(&key, clock::now)
+            .is_some()
+    };
+    assert!(asked() && asked());
+    view.accept(directory(2, &signer(1), entries), now);
+    assert_eq!(view.take_used(), [key.key_id()]);
+    assert!(view.take_used().is_empty());
+    view.mark_used(&[key.key_id().to_owned()]);
+    assert_eq!(view.take_used(), [key.key_id()]);
+}
+
+#[test]
 fn a_replaced_key_ends_by_itself_with_no_word_from_the_gateway() {
     let (mut entry, old) = provider("prov_1", &[]);
     let (replacement, new) = provider("prov_1", &[]);

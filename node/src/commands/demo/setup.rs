@@ -28,7 +28,7 @@ use x402_schemas::{
 use crate::{commands::wallet, local::token::LocalToken, owner::Owner, wallet::Wallet};
 
 /// Gas money for the treasury and the workspace's spender: one ether each, far more than the demo burns.
-pub(super) const GAS_WEI: u128 = 1_000_000_000_000_000_000;
+const GAS_WEI: u128 = 1_000_000_000_000_000_000;
 /// Where the demo's API is, at whatever port.
 const API_HOST: &str = "127.0.0.1";
 /// Protects keys that hold money of the local chain only.

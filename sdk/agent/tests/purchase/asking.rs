@@ -122,6 +122,30 @@ async fn a_quote_is_asked_for_again_when_the_gateway_is_briefly_away() {
     assert!(client(&gateway).fetch(order(&provider)).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_gateway_that_hears_too_much_is_asked_again_in_its_time() {
+    let busy = |seconds: &str| {
+        let body = json!({"error": "TOO_MANY_REQUESTS", "message": "slower"}).to_string();
+        Reply::Answer(429, vec![("retry-after", seconds.to_owned())], body)
+    };
+    let provider = StandIn::answering([payment_required(), text(200, "the report")]).await;
+    let settled = settled(&proof_for(&provider));
+    let gateway = StandIn::answering([busy("1"), quoted(), busy("0"), busy("0"), settled]).await;
+    assert!(client(&gateway).fetch(order(&provider)).await.is_ok());
+
+    // Not for hours, and not for ever.
+    for (script, asked) in [(vec![busy("3600")], 1), (vec![busy("0"); 4], 3)] {
+        let provider = StandIn::answering([payment_required()]).await;
+        let gateway = StandIn::answering(script).await;
+        let refused = client(&gateway).fetch(order(&provider)).await;
+        assert!(matches!(
+            refused,
+            Err(FetchError::Quote(QuoteError::Gateway(GatewayError::Refused { code, .. }))) if code == "TOO_MANY_REQUESTS"
+        ));
+        assert_eq!(gateway.seen().len(), asked);
+    }
+}
+
 #[test]
 fn a_gateway_that_would_show_the_key_is_refused() {
     let config = |url: &str, key: &str| {

@@ -1,7 +1,7 @@
 // In: a request. Out: its answer, paid for if need be. One call pays at most once.
 
 import { toBaseUnits } from "../../protocol/src/amount.js";
-import { Deadline, since } from "./clock.js";
+import { type Caller, Deadline, since } from "./clock.js";
 import {
   GatewayError,
   InvoiceError,
@@ -138,20 +138,20 @@ class Client {
 
   async quote(invoice: Invoice, signal: AbortSignal | undefined): Promise<Quote> {
     this.#spending.check(invoice);
-    return this.#gateway.quote(invoice, this.#deadline(signal));
+    return this.#gateway.quote(invoice, this.#deadline({ signal }));
   }
 
   async pay(quote: Quote, signal: AbortSignal | undefined): Promise<Paid> {
-    return this.#counting(quote.invoice, () => this.#settling(this.#deadline(signal)).pay(quote));
+    return this.#counting(quote.invoice, () => this.#settling(this.#deadline({ signal })).pay(quote));
   }
 
   payment(paymentId: string, signal: AbortSignal | undefined): Promise<Payment> {
-    return this.#gateway.payment(paymentId, this.#deadline(signal));
+    return this.#gateway.payment(paymentId, this.#deadline({ signal }));
   }
 
   async resume(paymentId: string, input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const order = await Order.of(input, init);
-    const payment = this.#gateway.payment(paymentId, this.#deadline(order.signal));
+    const payment = this.#gateway.payment(paymentId, this.#deadline(order));
     const { invoice } = await payment.catch((cause: unknown) => {
       throw new PaymentPendingError(paymentId, undefined, undefined, cause);
     });
@@ -169,7 +169,7 @@ class Client {
     const invoice = await invoiceOf(order, response);
     this.#spending.check(invoice);
     this.#watch({ step: "paymentRequired", invoice, took: since(begin) });
-    const deadline = this.#deadline(order.signal);
+    const deadline = this.#deadline(order);
     return this.#finish(order, invoice, deadline, () =>
       this.#counting(invoice, async () => {
         const asked = performance.now();
@@ -182,7 +182,7 @@ class Client {
 
   async #goOn(order: Order, unfinished: Unfinished): Promise<Response> {
     const { invoice } = unfinished;
-    const deadline = this.#deadline(order.signal);
+    const deadline = this.#deadline(order);
     this.#watch({ step: "resumed", invoice, took: 0 });
     return this.#finish(order, invoice, deadline, async () => {
       try {
@@ -232,8 +232,8 @@ class Client {
     return new Settling(this.#gateway, this.#watch, deadline);
   }
 
-  #deadline(signal: AbortSignal | undefined): Deadline {
-    return new Deadline(this.#deadlineMs, signal);
+  #deadline(caller: Caller): Deadline {
+    return new Deadline(this.#deadlineMs, caller);
   }
 }
 

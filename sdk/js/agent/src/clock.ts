@@ -1,13 +1,23 @@
 // Deadlines, pauses, and the caller's way out.
 
-/** A purchase's time: when it has to be over, and the caller's signal to stop. */
+import type { Trace } from "../../protocol/src/trace.js";
+
+/** What a caller gives a purchase: its signal to stop, and the trace that it belongs to. */
+export interface Caller {
+  readonly signal: AbortSignal | undefined;
+  readonly trace?: Trace;
+}
+
+/** A purchase's time: when it has to be over, and for whom. */
 export class Deadline {
   readonly #end: number;
   readonly signal: AbortSignal | undefined;
+  readonly trace: Trace | undefined;
 
-  constructor(milliseconds: number, signal: AbortSignal | undefined) {
+  constructor(milliseconds: number, { signal, trace }: Caller) {
     this.#end = performance.now() + milliseconds;
     this.signal = signal;
+    this.trace = trace;
   }
 
   /** Milliseconds that are left; none below zero. */

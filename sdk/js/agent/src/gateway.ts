@@ -28,6 +28,12 @@ const MAX_TRIES = 3;
 /** The pause before the second try; each further one is four times as long. */
 const FIRST_PAUSE_MS = 200;
 
+/** How often a question is put to a gateway that says when to come back. */
+const MAX_TURNS = 3;
+
+/** The longest that is waited for a turn. A gateway that asks for more is not asked again. */
+const MAX_TURN_MS = 15_000;
+
 /** Statuses of a payment that moved no money and never will. */
 const VOID = ["denied", "expired", "failed", "reverted"] as const;
 
@@ -65,6 +71,8 @@ export interface Payment {
 interface Answer {
   readonly status: number;
   readonly fields: Fields | undefined;
+  /** When the gateway listens again, if it did not this time. */
+  readonly turnMs?: number | undefined;
 }
 
 /** The gateway, as one agent reaches it. */
@@ -136,8 +144,19 @@ export class Gateway {
     }
   }
 
+  /** Waits for a turn where the gateway has heard too much: it has decided nothing then, so that is no second question. */
   async #ask(method: string, path: string[], body: unknown, within: number, deadline: Deadline): Promise<Answer> {
-    const { signal } = deadline;
+    for (let turns = 1; ; turns += 1) {
+      const answer = await this.#exchange(method, path, body, within, deadline);
+      const { turnMs = Infinity } = answer;
+      if (turns === MAX_TURNS || turnMs > Math.min(MAX_TURN_MS, deadline.left)) return answer;
+      const leaves = await deadline.pause(turnMs).then(() => false, () => true);
+      if (leaves) return answer;
+    }
+  }
+
+  async #exchange(method: string, path: string[], body: unknown, within: number, deadline: Deadline): Promise<Answer> {
+    const { signal, trace } = deadline;
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(within);
     try {
@@ -145,11 +164,11 @@ export class Gateway {
         method,
         redirect: "manual",
         signal: signal === undefined ? late : AbortSignal.any([signal, late]),
-        headers: { authorization: this.#authorization, accept: "application/json", "content-type": "application/json" },
+        headers: { ...trace, authorization: this.#authorization, accept: "application/json", "content-type": "application/json" },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const answered = await readText(response, MAX_ANSWER_BYTES);
-      return judged(response.status, parseObject(answered));
+      return { ...judged(response.status, parseObject(answered)), turnMs: turnOf(response) };
     } catch (cause) {
       if (cause instanceof GatewayError) throw cause;
       if (cause instanceof TooLargeError) {
@@ -159,6 +178,11 @@ export class Gateway {
       throw new GatewayError("UNREACHABLE", "the gateway cannot be reached; check its URL and try again", undefined, undefined, cause);
     }
   }
+}
+
+function turnOf({ status, headers }: Response): number | undefined {
+  const seconds = /^[0-9]{1,9}$/.exec(headers.get("retry-after") ?? "")?.[0];
+  return status === 429 && seconds !== undefined ? Number(seconds) * 1_000 : undefined;
 }
 
 /** A 5xx that decides something is an answer; one that does not is trouble. */

@@ -6,6 +6,7 @@
 import { readWhole, TooLargeError } from "../../protocol/src/body.js";
 import { PROOF } from "../../protocol/src/header.js";
 import { resourceOf } from "../../protocol/src/names.js";
+import { type Trace, traceOf } from "../../protocol/src/trace.js";
 import { UnusableRequestError } from "./errors.js";
 
 /** The most that is read of a `Request`'s body, in bytes, to be able to send it again. */
@@ -50,6 +51,12 @@ export class Order {
     } catch {
       return undefined;
     }
+  }
+
+  /** The trace that its headers name: the gateway is told, as the provider is. */
+  get trace(): Trace {
+    const headers = new Headers(this.#init.headers);
+    return traceOf((name) => headers.get(name));
   }
 
   /** Sends it, with a proof if there is one. `silenceMs` bounds the time to the answer's head. */

@@ -14,7 +14,7 @@ import {
   TooExpensiveError,
   UnusableRequestError,
 } from "../src/index.js";
-import { StandIn, withServers } from "../../testing/stand-in.js";
+import { type Reply, StandIn, withServers } from "../../testing/stand-in.js";
 import { client, errorOf, KEY, ORDER, orderUrl, paymentRequired, proofFor, QUOTED, REPORT, settled } from "./scene.js";
 
 test("a free answer costs nothing", async () => {
@@ -204,6 +204,25 @@ test("a quote is asked for again when the gateway is briefly away", async () => 
     const response = await client(gateway).fetchWithX402(orderUrl(provider), ORDER);
     assert.equal(response.status, 200);
   });
+});
+
+test("a gateway that hears too much is asked again in its time", async () => {
+  const busy = (seconds: string): Reply => ({ status: 429, body: { error: "TOO_MANY_REQUESTS", message: "slower" }, headers: { "retry-after": seconds } });
+  const provider = await StandIn.answering(paymentRequired(), REPORT);
+  const gateway = await StandIn.answering(busy("1"), QUOTED, busy("0"), busy("0"), settled(proofFor(provider)));
+  await withServers([provider, gateway], async () => {
+    const response = await client(gateway).fetchWithX402(orderUrl(provider), ORDER);
+    assert.equal(response.status, 200);
+  });
+  // Not for hours, and not for ever.
+  for (const [script, asked] of [[[busy("3600")], 1], [[busy("0"), busy("0"), busy("0"), busy("0")], 3]] as const) {
+    const provider = await StandIn.answering(paymentRequired());
+    const gateway = await StandIn.answering(...script);
+    await withServers([provider, gateway], async () => {
+      const error = await errorOf(client(gateway).fetchWithX402(orderUrl(provider), ORDER), GatewayError);
+      assert.deepEqual([error.reason, error.money, gateway.seen.length], ["TOO_MANY_REQUESTS", "none", asked]);
+    });
+  }
 });
 
 test("a gateway that would show the key is refused", () => {

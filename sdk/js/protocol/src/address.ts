@@ -1,10 +1,8 @@
 // Addresses from text. Mixed case is a checksum (EIP-55) and must be right; one case alone carries none.
 
-import { keccak_256 } from "@noble/hashes/sha3.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-
-/** Checksums that are remembered: a service sees the same few addresses again and again. */
-const REMEMBERED = 256;
+import { utf8 } from "./bytes.js";
+import { keccak256 } from "./hash.js";
+import { remembering } from "./remember.js";
 
 /** Why a text is not an address. */
 export type AddressProblem = "NOT_ADDRESS" | "WRONG_CHECKSUM";
@@ -27,32 +25,22 @@ export class AddressError extends Error {
 /** The address that nobody has: paying it destroys the money. */
 export const ZERO_ADDRESS = "0x0000000000000000000000000000000000000000";
 
-const checksums = new Map<string, string>();
-
 /** Reads an address, refusing a wrong checksum; gives its EIP-55 form, so that equal addresses are equal texts. */
-export function parseAddress(text: string): string {
+export const parseAddress = remembering((text) => {
   if (typeof text !== "string" || !/^0x[0-9a-fA-F]{40}$/.test(text)) throw new AddressError("NOT_ADDRESS");
   const right = checksummed(text.toLowerCase());
   const mixed = /[A-F]/.test(text) && /[a-f]/.test(text.slice(2));
   if (mixed && right !== text) throw new AddressError("WRONG_CHECKSUM");
   return right;
-}
+});
 
 function checksummed(lower: string): string {
-  const known = checksums.get(lower);
-  if (known !== undefined) return known;
   const digits = lower.slice(2);
-  const hash = bytesToHex(keccak_256(ascii(digits)));
+  const hash = keccak256(utf8(digits));
   let text = "0x";
   for (let index = 0; index < digits.length; index += 1) {
     const digit = digits.charAt(index);
     text += hash.charAt(index) >= "8" ? digit.toUpperCase() : digit;
   }
-  if (checksums.size >= REMEMBERED) checksums.clear();
-  checksums.set(lower, text);
   return text;
-}
-
-function ascii(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

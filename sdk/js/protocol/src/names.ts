@@ -1,5 +1,7 @@
 // The names within an invoice: its id and what it buys. Each has one text.
 
+import { remembering } from "./remember.js";
+
 const MAX_RESOURCE_LENGTH = 2_048;
 
 /** A text that is no invoice id, or a request that cannot be named as what is bought. */
@@ -22,13 +24,13 @@ export function resourceOf(method: string, url: URL): string {
 }
 
 /** Accepts only the canonical text, so that equal resources are equal strings. */
-export function parseResource(text: string): string {
+export const parseResource = remembering((text) => {
   const space = typeof text === "string" ? text.indexOf(" ") : -1;
   if (space < 0) throw notAResource();
   const url = parseUrl(text.slice(space + 1));
   if (url === undefined || resourceOf(text.slice(0, space), url) !== text) throw notAResource();
   return text;
-}
+});
 
 /** A URL, or nothing. */
 export function parseUrl(text: string): URL | undefined {

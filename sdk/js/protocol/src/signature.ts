@@ -3,16 +3,17 @@
 // Ed25519 over the invoice's EIP-712 hash, with a key derived from the provider's API key by HKDF-SHA256, so that a
 // provider configures nothing. The gateway keeps the public key since it made the API key.
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 
-const SALT = utf8ToBytes("x402 invoice signing v1");
+import { utf8 } from "./bytes.js";
+import { Mac } from "./mac.js";
+
+const SALT = utf8("x402 invoice signing v1");
 /** The label of the only block that is expanded, and its number. */
-const INFO = utf8ToBytes("ed25519\x01");
+const INFO = utf8("ed25519\x01");
 
 /** What stands before the seed of an Ed25519 key in PKCS #8 (RFC 8410). */
-const PKCS8_PREFIX = hexToBytes("302e020100300506032b657004220420");
+const PKCS8_PREFIX = "302e020100300506032b657004220420";
 
 /** Signs one provider's invoices. */
 export class InvoiceSigner {
@@ -27,12 +28,12 @@ export class InvoiceSigner {
       throw new TypeError("apiKey is x402_provider_…");
     }
     this.#keyId = keyId;
-    this.#seed = hmac(sha256, hmac(sha256, SALT, utf8ToBytes(apiKey)), INFO);
+    this.#seed = new Mac(new Mac(SALT).of(utf8(apiKey))).of(INFO);
   }
 
   /** Signs an invoice by its hash. */
   async sign(invoiceHash: string): Promise<string> {
-    this.#key ??= crypto.subtle.importKey("pkcs8", concatBytes(PKCS8_PREFIX, this.#seed), "Ed25519", false, ["sign"]);
+    this.#key ??= crypto.subtle.importKey("pkcs8", hexToBytes(PKCS8_PREFIX + bytesToHex(this.#seed)), "Ed25519", false, ["sign"]);
     const bytes = await crypto.subtle.sign("Ed25519", await this.#key, hexToBytes(invoiceHash.slice(2)));
     return `${this.#keyId}.${base64Url(new Uint8Array(bytes))}`;
   }

@@ -12,6 +12,7 @@ import { invoiceHash } from "../../protocol/src/invoice-hash.js";
 import { resourceOf } from "../../protocol/src/names.js";
 import { readProof } from "../../protocol/src/proof.js";
 import { InvoiceSigner } from "../../protocol/src/signature.js";
+import type { Trace } from "../../protocol/src/trace.js";
 import { type Answer, notCanonical, notYet, paymentRequired, unavailable } from "./answer.js";
 import { Attempt, type AttemptStore, MemoryAttempts } from "./attempts.js";
 import { checked, type Config, type ServerOptions } from "./config.js";
@@ -22,6 +23,9 @@ import type { VerifiedPayment } from "./payment.js";
 import { type Question, Verifier } from "./verifier.js";
 
 const ATTEMPT_LENGTH = 16;
+
+/** Requests whose terms are remembered. */
+const MAX_KNOWN = 256;
 
 /** What is sold, for one request. */
 export interface Priced {
@@ -37,6 +41,8 @@ export interface Ask {
   readonly path: string;
   /** `X-402-Proof`, if it is there. */
   readonly proof: string | undefined;
+  /** The trace that it belongs to: its `traceparent` and `tracestate`, which the verifier is told. */
+  readonly trace?: Trace;
 }
 
 /** Whether a request is served. Whoever serves it tells the attempt how that went. */
@@ -61,6 +67,7 @@ export class Admission {
   readonly #verifier: Verifier;
   readonly #attempts: AttemptStore;
   readonly #prefix: string;
+  readonly #known = new Map<string, Terms>();
 
   constructor(options: ServerOptions) {
     this.config = checked(options);
@@ -76,10 +83,8 @@ export class Admission {
 
   /** Judges a request. */
   async admit(priced: Priced, ask: Ask, now = Math.floor(Date.now() / 1_000)): Promise<Verdict> {
-    const resource = this.#resource(ask);
-    if (resource === undefined) return { paid: false, answer: notCanonical() };
-    const { payTo, network } = this.config;
-    const terms: Terms = { resource, price: priced.price, payTo, network };
+    const terms = this.#terms(priced, ask);
+    if (terms === undefined) return { paid: false, answer: notCanonical() };
     if (ask.proof === undefined) return this.#demand(priced, terms, undefined, undefined, now);
     // Unchecked, to learn which invoice it is meant for; the verifier says whether it is true.
     const invoiceId = readProof(ask.proof)?.invoiceId;
@@ -91,7 +96,7 @@ export class Admission {
     }
     try {
       const attempt = await Attempt.begin(this.#attempts, invoiceId, bytesToHex(random(ATTEMPT_LENGTH)));
-      const question = this.#question(ask.proof, invoiceId, terms, attempt);
+      const question = this.#question(ask.proof, invoiceId, terms, attempt, ask.trace);
       return await this.#redeem({ priced, terms, question, attempt }, now);
     } catch (error) {
       return this.#doubt("failed attempts cannot be looked up", error, terms, invoiceId);
@@ -106,7 +111,7 @@ export class Admission {
   async #redeem(claiming: Claiming, now: number): Promise<Verdict> {
     const { terms, question, attempt } = claiming;
     const { invoiceId } = question;
-    const offhand = await this.offline?.consider(question, terms, attempt.isTakenOver, now);
+    const offhand = this.offline && (await this.offline.consider(question, terms, attempt.isTakenOver, now));
     if (offhand?.do === "serve") {
       this.offline?.confirmLater(question, terms, offhand.payment, offhand.release);
       return this.#serve(offhand.payment, attempt);
@@ -161,7 +166,7 @@ export class Admission {
     return { paid: false, answer: paymentRequired(refusal, invoice, terms, priced.description) };
   }
 
-  #question(proof: string, invoiceId: string, terms: Terms, attempt: Attempt): Question {
+  #question(proof: string, invoiceId: string, terms: Terms, attempt: Attempt, trace: Trace | undefined): Question {
     return {
       proof,
       invoiceId,
@@ -172,7 +177,22 @@ export class Admission {
       minConfirmations: this.config.minConfirmations,
       claim: true,
       attempt: attempt.name,
+      trace,
     };
+  }
+
+  /** What a request costs; worked out once where it costs the same each time. Nothing when it cannot be named. */
+  #terms({ price }: Priced, ask: Ask): Terms | undefined {
+    const named = `${ask.method} ${ask.path}`;
+    const known = this.#known.get(named);
+    if (known?.price === price) return known;
+    const resource = this.#resource(ask);
+    if (resource === undefined) return undefined;
+    const { payTo, network } = this.config;
+    const terms = { resource, price, payTo, network };
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(named, terms);
+    return terms;
   }
 
   /** The request as its buyer names it. A path that the URL standard spells otherwise is nobody's: the buyer would pay
@@ -198,6 +218,14 @@ export class Admission {
   }
 }
 
+/** Random bytes of the system that are not handed out yet: it takes as long to give many as to give a few. */
+const pool = new Uint8Array(4_096);
+let used = pool.length;
+
 function random(length: number): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(length));
+  if (used + length > pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  return pool.slice(used, (used += length));
 }

@@ -1,6 +1,7 @@
 // Middleware of Express, or of anything that calls `(request, response, next)` with Node's own objects.
 
 import { PROOF } from "../../protocol/src/header.js";
+import { traceOf } from "../../protocol/src/trace.js";
 import type { Admission, Ask } from "./admission.js";
 import type { Answer } from "./answer.js";
 import type { Attempt } from "./attempts.js";
@@ -52,8 +53,9 @@ export function expressMiddleware<R extends ExpressRequest>(
 
 function askOf(request: ExpressRequest): Ask {
   const path = (request.originalUrl ?? request.url ?? "").split("?", 1)[0] ?? "";
-  const proof = request.headers[PROOF];
-  return { method: request.method ?? "", path, proof: Array.isArray(proof) ? proof.join() : proof };
+  const { method = "", headers } = request;
+  const proof = headers[PROOF];
+  return { method, path, proof: Array.isArray(proof) ? proof.join() : proof, trace: traceOf((name) => headers[name]) };
 }
 
 function send(response: ExpressResponse, answer: Answer): void {

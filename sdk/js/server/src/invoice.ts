@@ -4,10 +4,10 @@
 // both and the terms. Whoever has the key knows which terms an id was issued for, so a restart or a second instance
 // loses nothing, whichever SDK it runs. The key is derived from the API key with a label of its own.
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 
+import { utf8 } from "../../protocol/src/bytes.js";
+import { Mac } from "../../protocol/src/mac.js";
 import type { Network } from "../../protocol/src/network.js";
 import { PROOF_LIFETIME_SECONDS } from "../../protocol/src/proof.js";
 
@@ -31,12 +31,10 @@ export interface Terms {
 /** How an invoice id stands to some terms: issued here for them and a proof may live, or too long ago, or not. */
 export type Standing = "redeemable" | "ended" | "notOurs";
 
-type Key = ReturnType<typeof hmac.create>;
-
 /** The keys that issue and recognise invoices. */
 export class InvoiceKeys {
-  readonly #current: Key;
-  readonly #previous: Key | undefined;
+  readonly #current: Mac;
+  readonly #previous: Mac | undefined;
 
   constructor(apiKey: string, previousApiKey: string | undefined) {
     this.#current = derive(apiKey);
@@ -45,8 +43,8 @@ export class InvoiceKeys {
 
   /** A new invoice id. `nonce` has to be random: it is what makes two invoices two. */
   issue(terms: Terms, expiresAt: number, nonce: Uint8Array): string {
-    const signed = concatBytes(bigEndian(BigInt(expiresAt), EXPIRY_LENGTH), nonce);
-    return PREFIX + bytesToHex(signed) + bytesToHex(tag(this.#current, signed, terms));
+    const signed = hex(BigInt(expiresAt), EXPIRY_LENGTH) + bytesToHex(nonce);
+    return PREFIX + signed + bytesToHex(tag(this.#current, hexToBytes(signed), terms));
   }
 
   /** Whether the id was issued for these terms. The expiry bounds paying, not redeeming: money that came is
@@ -56,7 +54,7 @@ export class InvoiceKeys {
     const bytes = hexToBytes(id.slice(PREFIX.length));
     const signed = bytes.subarray(0, EXPIRY_LENGTH + NONCE_LENGTH);
     const given = bytes.subarray(signed.length);
-    const matches = (key: Key): boolean => isEqual(tag(key, signed, terms), given);
+    const matches = (key: Mac): boolean => isEqual(tag(key, signed, terms), given);
     const ours = matches(this.#current) || (this.#previous !== undefined && matches(this.#previous));
     if (!ours) return "notOurs";
     const expiresAt = new DataView(signed.buffer, signed.byteOffset).getBigUint64(0);
@@ -64,23 +62,31 @@ export class InvoiceKeys {
   }
 }
 
-function derive(apiKey: string): Key {
-  return hmac.create(sha256, hmac(sha256, utf8ToBytes(apiKey), utf8ToBytes(KEY_LABEL)));
+function derive(apiKey: string): Mac {
+  return new Mac(new Mac(utf8(apiKey)).of(utf8(KEY_LABEL)));
 }
+
+function tag(key: Mac, signed: Uint8Array, terms: Terms): Uint8Array {
+  return key.of(signed, bytesOf(terms)).subarray(0, TAG_LENGTH);
+}
+
+const worked = new WeakMap<Terms, Uint8Array>();
 
 /** Every field has a fixed length except the resource, which comes last, so no two terms sign alike. */
-function tag(key: Key, signed: Uint8Array, terms: Terms): Uint8Array {
-  const context = key.clone();
-  context.update(signed);
-  context.update(bigEndian(terms.price, 32));
-  context.update(hexToBytes(terms.payTo.slice(2).toLowerCase()));
-  context.update(bigEndian(terms.network.chainId, 8));
-  context.update(utf8ToBytes(terms.resource));
-  return context.digest().subarray(0, TAG_LENGTH);
+function bytesOf(terms: Terms): Uint8Array {
+  let bytes = worked.get(terms);
+  if (bytes === undefined) {
+    const { price, payTo, network, resource } = terms;
+    const fixed = hex(price, 32) + payTo.slice(2).toLowerCase() + hex(network.chainId, 8);
+    bytes = hexToBytes(fixed + bytesToHex(utf8(resource)));
+    worked.set(terms, bytes);
+  }
+  return bytes;
 }
 
-function bigEndian(number: bigint, length: number): Uint8Array {
-  return hexToBytes(number.toString(16).padStart(length * 2, "0"));
+/** A number as so many bytes, in hex. */
+function hex(number: bigint, length: number): string {
+  return number.toString(16).padStart(length * 2, "0");
 }
 
 /** Takes as long for any two tags: a tag is a secret until its request has come. */

@@ -4,9 +4,11 @@
 // followed. A question is repeated with the same attempt name, so a lost answer to a claim is not a lost claim.
 
 import { BaseUrl, bearer } from "../../protocol/src/base-url.js";
-import { readText, TooLargeError } from "../../protocol/src/body.js";
+import { TooLargeError } from "../../protocol/src/body.js";
 import { isOneOf, type Refusal, REFUSALS } from "../../protocol/src/codes.js";
 import { type Fields, parseObject, whole } from "../../protocol/src/json.js";
+import type { Trace } from "../../protocol/src/trace.js";
+import { type Asking, type Exchange, exchangeWith } from "./exchange.js";
 import { Slots } from "./slots.js";
 
 /** The largest answer that is read, in bytes. A resource in it has at most 2 KiB. */
@@ -35,6 +37,8 @@ export interface Question {
   readonly minConfirmations: number;
   readonly claim: true;
   readonly attempt: string;
+  /** For the headers: the trace that it is asked in. */
+  readonly trace: Trace | undefined;
 }
 
 /** The verifier's word: fields that are still to be compared, or a refusal. */
@@ -60,7 +64,7 @@ export class Verifier {
   readonly #keysEndpoint: string;
   readonly #authorization: string;
   readonly #timeoutMs: number;
-  readonly #fetch: typeof fetch;
+  readonly #exchange: Exchange;
   readonly #slots = new Slots(MAX_OPEN);
 
   constructor(url: string | URL, apiKey: string, timeoutMs: number, fetcher: typeof fetch | undefined) {
@@ -69,7 +73,7 @@ export class Verifier {
     this.#keysEndpoint = base.endpoint(".well-known", "jwks.json");
     this.#authorization = bearer(apiKey);
     this.#timeoutMs = timeoutMs;
-    this.#fetch = fetcher ?? ((input, init) => globalThis.fetch(input, init));
+    this.#exchange = exchangeWith(this.#endpoint, fetcher);
   }
 
   /** Asks until there is an answer or the tries are used up. */
@@ -77,7 +81,7 @@ export class Verifier {
     const release = this.#slots.tryTake() ?? (await this.#slots.take(this.#timeoutMs));
     if (release === undefined) throw new VerifierError("too many questions to the verifier are open");
     try {
-      return await this.#askAgain(JSON.stringify(question));
+      return await this.#askAgain(JSON.stringify({ ...question, trace: undefined }), question.trace);
     } finally {
       release();
     }
@@ -85,14 +89,14 @@ export class Verifier {
 
   /** The gateway's public keys. They are for everybody, so the API key stays here. */
   async keys(): Promise<Fields> {
-    return this.#read(this.#keysEndpoint, { headers: { accept: "application/json" } }, MAX_KEYS_BYTES);
+    return this.#read(this.#keysEndpoint, { method: "GET", headers: { accept: "application/json" } }, MAX_KEYS_BYTES);
   }
 
-  async #askAgain(body: string): Promise<Word> {
+  async #askAgain(body: string, trace: Trace | undefined): Promise<Word> {
     let pause = FIRST_PAUSE_MS;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#ask(body);
+        return await this.#ask(body, trace);
       } catch (error) {
         const again = error instanceof VerifierError && error.isTransient && tries < MAX_TRIES;
         if (!again) throw error;
@@ -102,8 +106,8 @@ export class Verifier {
     }
   }
 
-  async #ask(body: string): Promise<Word> {
-    const headers = { authorization: this.#authorization, accept: "application/json", "content-type": "application/json" };
+  async #ask(body: string, trace: Trace | undefined): Promise<Word> {
+    const headers = { ...trace, authorization: this.#authorization, accept: "application/json", "content-type": "application/json" };
     const fields = await this.#read(this.#endpoint, { method: "POST", headers, body }, MAX_ANSWER_BYTES);
     if (fields["verified"] !== false) return { verified: true, fields };
     const refusal = fields["errorCode"];
@@ -112,21 +116,12 @@ export class Verifier {
   }
 
   /** The fields of a good answer. */
-  async #read(url: string, init: RequestInit, maxBytes: number): Promise<Fields> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), this.#timeoutMs);
-    let status;
-    let body;
-    try {
-      const response = await this.#fetch(url, { ...init, redirect: "manual", signal: late.signal });
-      status = response.status;
-      body = await readText(response, maxBytes);
-    } catch (cause) {
+  async #read(url: string, asking: Asking, maxBytes: number): Promise<Fields> {
+    const answered = await this.#exchange(url, asking, maxBytes, this.#timeoutMs).catch((cause: unknown) => {
       if (cause instanceof TooLargeError) throw new VerifierError("the verifier's answer is too large to be one; is the URL a verifier's?");
       throw new VerifierError("the verifier cannot be reached", true, cause);
-    } finally {
-      clearTimeout(timer);
-    }
+    });
+    const { status, body } = answered;
     if (status >= 500 || status === 429) throw new VerifierError(`the verifier has a problem (status ${status})`, true);
     if (status === 401 || status === 403) throw new VerifierError("the verifier does not accept the API key; check or rotate it");
     if (status !== 200) throw new VerifierError(`the verifier refused the question (status ${status}); is the URL a verifier's?`);

@@ -1,6 +1,7 @@
 // Adapters of what speaks `Request` and `Response`: plain handlers, Next route handlers, Hono.
 
 import { PROOF } from "../../protocol/src/header.js";
+import { traceOf } from "../../protocol/src/trace.js";
 import type { Admission, Ask } from "./admission.js";
 import { toResponse } from "./answer.js";
 import type { Attempt } from "./attempts.js";
@@ -61,8 +62,9 @@ export function honoMiddleware<C extends HonoContext>(
 }
 
 function askOf(request: Request): Ask {
+  const { method, headers } = request;
   const { pathname } = new URL(request.url);
-  return { method: request.method, path: pathname, proof: request.headers.get(PROOF) ?? undefined };
+  return { method, path: pathname, proof: headers.get(PROOF) ?? undefined, trace: traceOf((name) => headers.get(name)) };
 }
 
 /** Runs the handler. When it fails, or the buyer has gone before there was an answer, the payment stays usable. */

@@ -46,6 +46,21 @@ for (const [name, start] of ADAPTERS) {
     asked.close();
   });
 
+  test(`${name}: the verifier is told the trace that a request names, and nothing that is no trace`, async () => {
+    const asked = await verifier();
+    const api = await Api.start(start, options(asked));
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const states = ["vendor=1", "x".repeat(513)];
+    for (const trace of [{ traceparent, tracestate: states[0] }, { traceparent, tracestate: states[1] }, { traceparent: "0", tracestate: states[0] }]) {
+      await api.send("GET /report", await api.bought("GET /report", unsignedProof), undefined, trace as Record<string, string>);
+    }
+    const told = asked.seen.map(({ headers }) => [headers["traceparent"], headers["tracestate"]]);
+    assert.deepEqual(told, [[traceparent, states[0]], [traceparent, undefined], [undefined, undefined]]);
+    assert.ok(asked.seen.every(({ body }) => !body.includes("trace")));
+    api.close();
+    asked.close();
+  });
+
   test(`${name}: a handler that fails leaves the payment usable`, async () => {
     const asked = await verifier();
     const plan: Plan = [500, "throw", 503];

@@ -206,9 +206,9 @@ export class Api {
     return new Api(x402, await start(x402, plan));
   }
 
-  async send(line: string, proof?: string, signal?: AbortSignal): Promise<Answer> {
+  async send(line: string, proof?: string, signal?: AbortSignal, more: Record<string, string> = {}): Promise<Answer> {
     const [method = "GET", path = "/"] = line.split(" ");
-    const headers: Record<string, string> = proof === undefined ? {} : { "x-402-proof": proof };
+    const headers: Record<string, string> = proof === undefined ? more : { ...more, "x-402-proof": proof };
     const url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1${path}`;
     const response = await fetch(url, { method, headers, redirect: "manual", ...(signal && { signal }) });
     return { status: response.status, headers: response.headers, body: await response.text() };

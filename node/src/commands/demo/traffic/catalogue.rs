@@ -23,6 +23,8 @@ pub(super) struct Company {
     pub(super) monthly_budget: &'static str,
     /// What its treasury lets the gateway move.
     pub(super) allowance: &'static str,
+    /// How many of the errands are its agents', compared with the other companies.
+    pub(super) share: usize,
     pub(super) agents: &'static [Job],
 }
 
@@ -35,8 +37,14 @@ pub(super) struct Job {
     pub(super) monthly: &'static str,
     /// From which price on an owner is asked.
     pub(super) approval_above: Option<&'static str>,
-    /// Hosts of the shops that it may buy from.
+    /// Hosts of the shops that it may buy from; who may buy at all of them may buy anywhere.
     pub(super) buys_at: &'static [&'static str],
+}
+
+impl Job {
+    pub(super) const fn buys_anywhere(&self) -> bool {
+        self.buys_at.len() == SHOPS.len()
+    }
 }
 
 const WEATHER: &str = "api.skycast.example";
@@ -95,6 +103,7 @@ pub(super) const COMPANIES: [Company; 3] = [
         name: "Northwind Research",
         monthly_budget: "20000",
         allowance: "5000",
+        share: 5,
         agents: &[
             Job {
                 name: "market analyst",
@@ -102,7 +111,7 @@ pub(super) const COMPANIES: [Company; 3] = [
                 daily: "2000",
                 monthly: "15000",
                 approval_above: Some("1"),
-                buys_at: &[FILINGS, SEARCH, WEATHER],
+                buys_at: &[FILINGS, SEARCH, WEATHER, WORDS, MAPS],
             },
             Job {
                 name: "news digest",
@@ -118,6 +127,7 @@ pub(super) const COMPANIES: [Company; 3] = [
         name: "Harbor Logistics",
         monthly_budget: "8000",
         allowance: "2000",
+        share: 4,
         agents: &[
             Job {
                 name: "route planner",
@@ -143,6 +153,7 @@ pub(super) const COMPANIES: [Company; 3] = [
         name: "Fieldnote Pilot",
         monthly_budget: "50",
         allowance: "0.15",
+        share: 1,
         agents: &[Job {
             name: "soil survey",
             per_request: "0.2",

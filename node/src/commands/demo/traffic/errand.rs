@@ -40,18 +40,21 @@ pub(super) enum Oddity {
     TooDear,
     /// It costs so much that an owner is asked, if the agent's policy says so.
     Dear,
+    /// The same, and the owner never answers.
+    Forgotten,
     /// Somebody has put another payee into the invoice.
     Misdirected,
 }
 
 impl Oddity {
     /// Each of them, so that all are seen early.
-    pub(super) const EACH: [Self; 6] = [
+    pub(super) const EACH: [Self; 7] = [
         Self::None,
         Self::Replay,
         Self::Forgery,
         Self::TooDear,
         Self::Dear,
+        Self::Forgotten,
         Self::Misdirected,
     ];
 }
@@ -93,7 +96,11 @@ impl Errand {
         match self.oddity {
             Oddity::Replay => self.redeem(&proof, "second").await,
             Oddity::Forgery => self.redeem(&forged(&proof), "third").await,
-            Oddity::None | Oddity::TooDear | Oddity::Dear | Oddity::Misdirected => Ok(()),
+            Oddity::None
+            | Oddity::TooDear
+            | Oddity::Dear
+            | Oddity::Forgotten
+            | Oddity::Misdirected => Ok(()),
         }
     }
 
@@ -113,6 +120,7 @@ impl Errand {
             tokio::time::sleep(Duration::from_millis(pending.retry_after_ms)).await;
             return Ok(());
         }
+        ensure!(self.oddity != Oddity::Forgotten, "nobody answers");
         tokio::time::sleep(THINKING).await;
         if self.is_approved {
             self.owner.approve(&pending.payment_id).await?;

@@ -3,7 +3,7 @@
 //!
 //! Everybody goes through the gateway's and the verifier's routes. The shops serve nothing: only what they are paid counts.
 
-use std::{path::Path, time::Duration};
+use std::{iter, path::Path, time::Duration};
 
 use alloy::primitives::{Address, B256, U256};
 use anyhow::Context;
@@ -130,18 +130,25 @@ struct Drawn {
 /// Draws an errand: mostly a plain purchase at a shop that the agent may buy from. The first ones are the first company's
 /// first agent's, whom an owner can be asked for.
 fn draw(rng: &mut Rng, first: Option<Oddity>, price: usize) -> anyhow::Result<Drawn> {
-    let mut below = |many: usize| {
-        if first.is_some() {
-            0
-        } else {
-            rng.usize(..many)
-        }
+    let companies = COMPANIES.iter().enumerate();
+    let companies: Vec<usize> = companies
+        .flat_map(|(place, company)| iter::repeat_n(place, company.share))
+        .collect();
+    let is_first = first.is_some();
+    let company = if is_first {
+        0
+    } else {
+        rng.choice(companies).context("no company")?
     };
-    let company = below(COMPANIES.len());
     let agents = COMPANIES.get(company).context("no company")?.agents;
-    let agent = below(agents.len());
+    let agent = if is_first {
+        0
+    } else {
+        rng.usize(..agents.len())
+    };
     let job = agents.get(agent).context("no agent")?;
-    let strays = first.is_none() && rng.u8(..100) < 4;
+    let may_stray = !is_first && !job.buys_anywhere();
+    let strays = may_stray && rng.u8(..100) < 4;
     let shops = SHOPS.iter().enumerate();
     let shops: Vec<usize> = shops
         .filter(|(_, shop)| job.buys_at.contains(&shop.host) != strays)
@@ -154,7 +161,8 @@ fn draw(rng: &mut Rng, first: Option<Oddity>, price: usize) -> anyhow::Result<Dr
         0..4 => Oddity::Replay,
         4..6 => Oddity::Forgery,
         6..9 => Oddity::TooDear,
-        9..13 => Oddity::Dear,
+        9..12 => Oddity::Dear,
+        12 => Oddity::Forgotten,
         13..16 => Oddity::Misdirected,
         _ => Oddity::None,
     });
@@ -165,7 +173,7 @@ fn draw(rng: &mut Rng, first: Option<Oddity>, price: usize) -> anyhow::Result<Dr
         product,
         price: match oddity {
             Oddity::TooDear => TOO_DEAR,
-            Oddity::Dear => DEAR,
+            Oddity::Dear | Oddity::Forgotten => DEAR,
             Oddity::None | Oddity::Replay | Oddity::Forgery | Oddity::Misdirected => {
                 product.prices.get(price).context("no price")?
             }

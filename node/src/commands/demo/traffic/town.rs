@@ -17,11 +17,13 @@ use x402_schemas::{
 };
 
 use super::{
-    super::setup::{GAS_WEI, KEYSTORE_PASSPHRASE, amount, remember, remembered},
+    super::setup::{KEYSTORE_PASSPHRASE, amount, remember, remembered},
     catalogue::{COMPANIES, Company, Job, SHOPS, Shop},
 };
 use crate::{commands::wallet, local::token::LocalToken, owner::Owner, wallet::Wallet};
 
+/// Gas money of each treasury and spender, for days of traffic: twenty ether.
+const GAS_WEI: u128 = 20_000_000_000_000_000_000;
 /// What each treasury holds, in MNEE.
 const MINTED: &str = "10000";
 
@@ -132,16 +134,20 @@ impl Ground<'_> {
 }
 
 async fn employ(owner: &Owner, job: &Job, payees: &[Address]) -> anyhow::Result<String> {
-    let allowed = SHOPS
-        .iter()
-        .zip(payees)
-        .filter(|(shop, _)| job.buys_at.contains(&shop.host))
-        .map(|(_, payee)| AllowedProvider::Payee(*payee));
+    let allowed: Vec<AllowedProvider> = if job.buys_anywhere() {
+        vec![AllowedProvider::Anyone]
+    } else {
+        let shops = SHOPS.iter().zip(payees);
+        shops
+            .filter(|(shop, _)| job.buys_at.contains(&shop.host))
+            .map(|(_, payee)| AllowedProvider::Payee(*payee))
+            .collect()
+    };
     let mut policy = Policy::new(
         amount(job.per_request)?,
         amount(job.daily)?,
         amount(job.monthly)?,
-        allowed.collect(),
+        allowed,
     );
     policy.approval_above = job.approval_above.map(amount).transpose()?;
     let request = CreateAgent {
