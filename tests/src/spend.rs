@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What each way of asking says was spent by everyone: how many payments, and how much together.
-const SUMS: [&str; 4] = [
+pub const SUMS: [&str; 4] = [
     "SELECT count(), toString(sum(amount)) FROM spend",
     "SELECT count(), toString(sum(amount)) FROM outcomes WHERE outcome = 'spent'",
     "SELECT sum(payments), toString(sum(amount)) FROM spend_hourly",

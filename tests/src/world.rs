@@ -400,6 +400,7 @@ impl World {
             .args(["--admin-listen", &self.stack.admin.to_string()])
             .env("X402_GATEWAY_PASSPHRASE", PASSPHRASE)
             .env("X402_OPERATOR_TOKEN", OPERATOR_TOKEN)
+            .env("X402_GATEWAY_CLOSE_SECONDS", "1")
             .stderr(std::process::Stdio::null());
         command
     }

@@ -1,5 +1,6 @@
 //! Spend as analysts see it: only money that moved, counted once, and what differs when something is wrong.
 
+use alloy::providers::Provider;
 use clickhouse::Client;
 use serde_json::json;
 use x402_tests::{
@@ -19,9 +20,11 @@ mod queries;
 /// A world in which some was spent, for good, and some was denied.
 async fn spent_world(name: &str) -> World {
     let world = World::on_own_chain(EXE, name).await;
+    sampled(&world).await;
     for number in 0..3 {
         world.settled(&format!("inv_{number}")).await;
     }
+    sampled(&world).await;
     let (status, _) = world.quote("inv_dear", json!({ "amount": "11" })).await;
     assert_eq!(status, 403);
     world.chain().mine(100).await.unwrap();
@@ -37,6 +40,17 @@ async fn spent_world(name: &str) -> World {
     })
     .await;
     world
+}
+
+/// Waits until the treasury has been looked at as it is now, at the newest block.
+async fn sampled(world: &World) {
+    let head = world.chain().rpc().get_block_number().await.unwrap();
+    let clickhouse = world.clickhouse();
+    eventually("the treasury is looked at", async || {
+        let query = "SELECT max(block_number) FROM treasury_states";
+        clickhouse.query(query).fetch_one::<u64>().await.unwrap() == head
+    })
+    .await;
 }
 
 async fn execute(clickhouse: &Client, sql: &str) {
