@@ -12,9 +12,9 @@ export const ledger: Row = {
   panels: [
     ranking({
       title: "Not settled yet, by age",
-      description: "Payments of the last 30 days whose money may still move, approvals that wait included. Which ones: Gateway.",
+      description: "Payments of the last 30 days whose money may still move, as of now, approvals that wait included. Which ones: Gateway.",
       unit: "locale",
-      width: 6,
+      width: 5,
       height: 10,
       decimals: 0,
       values: true,
@@ -24,8 +24,8 @@ export const ledger: Row = {
           FROM (
             SELECT multiIf(seconds < 60, 1, seconds < 600, 2, seconds < 3600, 3, seconds < 86400, 4, 5) AS place
             FROM (
-              SELECT dateDiff('second', quoted_at, $__toTime) AS seconds FROM payments
-              WHERE quoted_at > $__toTime - INTERVAL 30 DAY AND quoted_at <= $__toTime AND status IN ${OPEN} AND ${chosen}
+              SELECT dateDiff('second', quoted_at, now()) AS seconds FROM payments
+              WHERE quoted_at > now() - INTERVAL 30 DAY AND status IN ${OPEN} AND ${chosen}
             )
             UNION ALL SELECT arrayJoin(range(1, 6))
           )
@@ -36,21 +36,20 @@ export const ledger: Row = {
     table({
       title: "Payments, exact",
       description: "The newest payments of the time shown whose transfer is on the chain. Amounts are text, to the last digit; floats never touch them. Older ones: export from spend, see schemas/README.md.",
-      width: 18,
+      width: 19,
       height: 10,
       overrides: {
         "paid at": time,
-        "amount (MNEE)": exactly,
-        agent: [wide(190)],
+        "amount (MNEE)": [...exactly, wide(150)],
+        agent: [wide(240)],
         provider: [wide(130)],
-        "gas (ETH)": exactly,
-        block: [wide(100)],
+        "gas (ETH)": [...exactly, wide(170)],
         transaction: link("tx"),
       },
       queries: [
         rows(`
           SELECT paid_at AS "paid at", ${agentName} AS agent, ${providerName} AS provider, resource,
-            ${exact("amount")} AS "amount (MNEE)", ${exact("gas_wei")} AS "gas (ETH)", block_number AS block, ${hex("tx_hash")} AS transaction
+            ${exact("amount")} AS "amount (MNEE)", ${exact("gas_wei")} AS "gas (ETH)", ${hex("tx_hash")} AS transaction
           FROM spend WHERE $__timeFilter(paid_at) AND ${chosen} ORDER BY paid_at DESC LIMIT 200`),
       ],
     }),

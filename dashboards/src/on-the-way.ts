@@ -36,7 +36,7 @@ export const onTheWay: Row = {
     }),
     table({
       title: "Not settled yet, oldest first",
-      description: "Payments of the last 30 days whose money may still move. Signed ones that are minutes old are stuck; those that await approval wait for a person.",
+      description: "Payments of the last 30 days whose money may still move, as of now, whatever time is shown. Signed ones that are minutes old are stuck; those that await approval wait for a person.",
       width: 14,
       overrides: {
         "quoted at": time,
@@ -46,12 +46,12 @@ export const onTheWay: Row = {
       },
       queries: [
         rows(`
-          SELECT quoted_at AS "quoted at", dateDiff('second', quoted_at, $__toTime) AS age, status,
+          SELECT quoted_at AS "quoted at", dateDiff('second', quoted_at, now()) AS age, status,
             ${named("workspace")} AS workspace, ${named("agent")} AS agent,
             ${exact("amount")} AS "amount (MNEE)", payment_id AS payment,
             if(signed_at IS NULL, '', ${hex("tx_hash")}) AS transaction
           FROM payments
-          WHERE quoted_at > $__toTime - INTERVAL 30 DAY AND quoted_at <= $__toTime AND status IN ${OPEN}
+          WHERE quoted_at > now() - INTERVAL 30 DAY AND status IN ${OPEN}
           ORDER BY quoted_at LIMIT 100`),
       ],
     }),

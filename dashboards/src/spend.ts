@@ -118,7 +118,7 @@ const denied = {
       title: "Who is denied what",
       description: "Agents and reasons, the most frequent first. A limit that is hit all the time is too low, or the agent is out of control.",
       width: 12,
-      overrides: { times: count(80), asked: [...money, wide(130)], last: time, reason: [wide(260)] },
+      overrides: { times: count(65), asked: [...money, wide(115)], last: time, reason: [wide(220)] },
       queries: [
         rows(`
           SELECT ${agentName} AS agent, code AS reason, count() AS times, ${drawn("sum(amount)")} AS asked, max(at) AS last

@@ -65,7 +65,7 @@ const state = {
       overrides: {
         "balance (MNEE)": exactly,
         "allowance (MNEE)": exactly,
-        "gas (ETH)": exactly,
+        "gas (ETH)": [...exactly, wide(175)],
         "a day": [...money, wide(120)],
         "days left": [property("unit", "none"), property("decimals", 1), wide(90)],
         treasury: link("address", 210),

@@ -1,5 +1,7 @@
 //! Whether every question of the dashboards has an answer.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use super::{
@@ -12,29 +14,43 @@ use super::{
 /// Buckets that charts are asked in, of the time shown.
 const BUCKETS: i64 = 100;
 
-/// What is wrong with the answers to everything that the dashboards ask about this time: errors, and no value at all.
+/// A question that shows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unanswered {
+    /// The dashboard's uid and the panel's title, or the variable's name.
+    pub question: String,
+    /// What the source said; none if it had nothing to show.
+    pub error: Option<String>,
+}
+
+/// Everything that the dashboards ask about this time and that has no answer, or one without a value.
 pub async fn unanswered(
     dashboards: &[Dashboard],
     sources: &Sources,
     window: Window,
-) -> Vec<String> {
-    let mut wrong = Vec::new();
+) -> BTreeSet<Unanswered> {
+    let mut all = BTreeSet::new();
     for dashboard in dashboards {
+        let mut judge = |what: &str, answered: Result<bool, String>| {
+            let question = format!("{}: {what}", dashboard.uid);
+            let error = match answered {
+                Ok(true) => return,
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            all.insert(Unanswered { question, error });
+        };
         for variable in &dashboard.templating.list {
-            if let Err(why) = choices(variable, dashboard, sources, window).await {
-                wrong.push(format!("{}: ${}: {why}", dashboard.uid, variable.name));
-            }
+            let chosen = has_choices(variable, dashboard, sources, window).await;
+            judge(&variable.name, chosen);
         }
         for panel in dashboard.shown() {
             let context = context(dashboard, panel, window);
-            match sources.answer(panel, &context).await {
-                Ok(frames) if frames.iter().any(has_values) => {}
-                Ok(_) => wrong.push(format!("{}: {} is empty", dashboard.uid, panel.title)),
-                Err(why) => wrong.push(format!("{}: {why}", dashboard.uid)),
-            }
+            let frames = sources.answer(panel, &context).await;
+            judge(&panel.title, frames.map(|all| all.iter().any(has_values)));
         }
     }
-    wrong
+    all
 }
 
 /// What a panel is asked with when its dashboard is opened on this time.
@@ -48,14 +64,14 @@ pub fn context(dashboard: &Dashboard, panel: &Panel, window: Window) -> Context 
     }
 }
 
-async fn choices(
+async fn has_choices(
     variable: &Variable,
     dashboard: &Dashboard,
     sources: &Sources,
     window: Window,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let Some(sql) = variable.raw_sql() else {
-        return Ok(());
+        return Ok(true);
     };
     let context = Context {
         window,
@@ -63,11 +79,8 @@ async fn choices(
         variables: dashboard.first_values(),
     };
     let sql = expand(sql, &context).map_err(|error| error.to_string())?;
-    let rows = sources.table(&sql, &variable.name).await?.rows();
-    if rows == 0 {
-        return Err("nothing to choose".to_owned());
-    }
-    Ok(())
+    let choices = sources.table(&sql, &variable.name).await?;
+    Ok(choices.rows() > 0)
 }
 
 fn has_values(frame: &Frame) -> bool {
