@@ -139,7 +139,8 @@ fn whatever_is_tampered_with_makes_a_row() {
 /// A transfer with a memo from the treasury to nobody that it ever paid.
 const FORGED: &str = "INSERT INTO transfers SELECT * REPLACE (log_index + 1000 AS log_index, toFixedString('nobody', 20) AS recipient, \
                       (SELECT min(version) FROM transfers) + {version} AS version, {deleted} AS is_deleted) \
-                      FROM transfers WHERE tx_hash IN (SELECT tx_hash FROM payments WHERE invoice_id = 'inv_1') AND log_index < 1000 LIMIT 1";
+                      FROM (SELECT * FROM transfers WHERE tx_hash IN (SELECT tx_hash FROM payments WHERE invoice_id = 'inv_1') \
+                      AND log_index < 1000 LIMIT 1)";
 
 /// The transfer of a payment.
 const LOST: &str = "INSERT INTO transfers SELECT * REPLACE (version + {version} AS version, {deleted} AS is_deleted) \
