@@ -1,8 +1,8 @@
-//! What the analysts' queries cost at ten million payments: `cargo bench -p x402-tests --bench spend`.
+//! What the dashboards and the analysts' queries cost at ten million payments: `cargo bench -p x402-tests --bench spend`.
 //!
 //! A real ClickHouse, filled by `market.sql`: ninety days of 50 workspaces, 500 agents and 100 providers, with every
 //! payment's transfer. `X402_BENCH_PAYMENTS=100000` makes fewer. Each of `schemas/queries` is asked three times and the
-//! median counts. A run whose views do not agree with each other, or in which something differs, fails.
+//! median counts; so are all of a dashboard's questions together. A run whose views do not agree with each other, or in which something differs, fails.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,6 +23,9 @@ use x402_tests::{
     shared::{run, shared},
     spend::{SUMS, differences},
 };
+
+/// What opening a dashboard costs.
+mod dashboards;
 
 /// The binary that is ClickHouse.
 const EXE: &str = env!("CARGO_BIN_EXE_x402-under-test");
@@ -57,7 +60,17 @@ async fn bench() {
         println!("| {name} | {} |", took.as_millis());
         slowest = slowest.max(took);
     }
-    println!("bar: slowest_query_s={:.2}", slowest.as_secs_f64());
+    println!("| dashboard | ms |\n|---|---|");
+    let mut slowest_dashboard = Duration::ZERO;
+    for (title, took) in dashboards::times(&shared.clickhouse.url).await {
+        println!("| {title} | {} |", took.as_millis());
+        slowest_dashboard = slowest_dashboard.max(took);
+    }
+    println!(
+        "bar: dashboards_s={:.2} slowest_query_s={:.2}",
+        slowest_dashboard.as_secs_f64(),
+        slowest.as_secs_f64()
+    );
 }
 
 /// Every way of asking says the same, and nothing differs.
