@@ -72,6 +72,10 @@ impl Node {
         let mut command = world.node_command(EXE);
         let heads = world.chain().url.as_str().replace("http://", "ws://");
         command.env("X402_WS_URL", heads).env("X402_POLL_MS", "100");
+        // As operators have it, and not as tests that look at closed spend.
+        command.env("X402_GATEWAY_CLOSE_SECONDS", "3600");
+        // A buyer stands for many.
+        command.env("X402_GATEWAY_KEY_RATE_PER_MINUTE", "10000000");
         let node = Self(command.stdout(Stdio::null()).spawn().unwrap());
         let ready = format!("http://{}/readyz", world.stack.admin);
         eventually("the node is ready", async || {
