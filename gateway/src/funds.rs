@@ -21,7 +21,7 @@ use crate::{
     gateway::Gateway,
     ledger::{LedgerError, held, treasuries},
     policy::tally::earlier,
-    spender::{Spender, SpenderError},
+    spender::{self, SpenderError},
 };
 
 /// How often some workspaces are looked at.
@@ -122,13 +122,7 @@ async fn look(gateway: &Gateway, after: i64, now: Timestamp) -> Result<i64, Look
         }
         paying
     };
-    let pairs = paying
-        .iter()
-        .map(|(number, _, treasury)| {
-            let spender = Spender::of_workspace(&gateway.seed, *number)?;
-            Ok((*treasury, spender.address()))
-        })
-        .collect::<Result<Vec<_>, SpenderError>>()?;
+    let pairs = spender::pairs(&gateway.seed, &paying)?;
     let (_, found) = gateway.chain.holdings_of(&pairs).await?;
     let ceiling = gateway.chain.max_fee_wei();
     let looked_at = paying.iter().zip(found).zip(spent);

@@ -46,6 +46,20 @@ pub(crate) enum SpenderError {
     Signature(#[from] alloy::signers::Error),
 }
 
+/// Each treasury with its workspace's spender, given the workspaces' numbers.
+pub(crate) fn pairs(
+    seed: &Seed,
+    paying: &[(i64, String, Address)],
+) -> Result<Vec<(Address, Address)>, SpenderError> {
+    paying
+        .iter()
+        .map(|(number, _, treasury)| {
+            let spender = Spender::of_workspace(seed, *number)?;
+            Ok((*treasury, spender.address()))
+        })
+        .collect()
+}
+
 impl Spender {
     /// The spender of workspace `number`.
     pub(crate) fn of_workspace(seed: &Seed, number: i64) -> Result<Self, SpenderError> {

@@ -18,7 +18,7 @@ use crate::{
     gateway::Gateway,
     ledger::{LedgerError, treasuries},
     policy::tally::earlier,
-    spender::{Spender, SpenderError},
+    spender::{self, SpenderError},
 };
 
 /// How often all treasuries are looked at, if nothing wants it sooner.
@@ -96,13 +96,7 @@ impl Watch {
     }
 
     async fn look(&mut self, paying: &[(i64, String, Address)]) -> Result<(), WatchError> {
-        let pairs = paying
-            .iter()
-            .map(|(number, _, treasury)| {
-                let spender = Spender::of_workspace(&self.gateway.seed, *number)?;
-                Ok((*treasury, spender.address()))
-            })
-            .collect::<Result<Vec<_>, SpenderError>>()?;
+        let pairs = spender::pairs(&self.gateway.seed, paying)?;
         let (seen, holdings) = self.gateway.chain.holdings_of(&pairs).await?;
         let now = clock::now();
         let mut rows = Vec::new();
